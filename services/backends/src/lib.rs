@@ -1,0 +1,6 @@
+//! The three ports to durable state (objects, queue, index), their adapters, and what is built on the ports alone.
+//! Nobody outside this crate names an adapter; `open` is the only place that chooses one.
+
+pub mod index;
+pub mod objects;
+pub mod queue;

@@ -1,1 +1,25 @@
-fn main() {}
+//! `imagesearch`: every role of the system and the command line for any deployment, in one binary.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod assets;
+mod cli;
+mod client;
+mod commands;
+mod exit;
+mod output;
+mod roles;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(error) => exit::report(&error),
+    }
+}

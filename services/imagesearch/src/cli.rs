@@ -1,0 +1,246 @@
+//! The command line: what can be said, and the help that teaches it.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+const EXAMPLES: &str = "\
+Examples:
+  imagesearch up                               everything in one process, UI on http://localhost:3000
+  imagesearch ingest ~/Pictures                upload a folder with all below it
+  imagesearch search \"a giraffe\"               the best matches for words
+  imagesearch search --image cat.jpg           the best matches for a picture
+  imagesearch status                           what is indexed, waiting and failed
+
+Exit codes:
+  0  done
+  1  something failed; the rest is done
+  2  the command line is not understood
+  3  the server can't be reached
+  4  a key is needed, or the key may not do this
+  5  what was asked for is not there";
+
+/// Image search by words and by pictures.
+#[derive(Debug, Parser)]
+#[command(name = "imagesearch", version, after_help = EXAMPLES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process: API, worker, images and UI
+    Up(ConfigArgs),
+    /// Upload images: files, folders with all below them, URLs, or `-` for a list on standard input
+    Ingest(IngestArgs),
+    /// Find images by words, by a picture, or by both
+    Search(SearchArgs),
+    /// Show what is indexed, waiting and failed, or one task
+    Status(StatusArgs),
+    /// Delete images
+    Delete(DeleteArgs),
+    /// Write everything that is stored into one archive
+    Export(ExportArgs),
+    /// Bring in an archive made by `export`
+    Import(ImportArgs),
+    /// Build index and task states anew from the stored images
+    Reindex(ConfigArgs),
+    /// Compare stored images, index and tasks; exit with 1 when they differ
+    Check(CheckArgs),
+    /// Look at models
+    Model(ModelArgs),
+    /// Make, list and revoke API keys
+    Keys(KeysArgs),
+    /// Print the configuration in effect, secrets hidden
+    Config(ConfigArgs),
+    /// Print the OpenAPI document of a service
+    Openapi {
+        /// Which service
+        service: Service,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  imagesearch completions bash > ~/.local/share/bash-completion/completions/imagesearch")]
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Service {
+    Ingestapi,
+    Searchapi,
+    Cdnapi,
+    Frontend,
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigArgs {
+    /// YAML file with settings; `conf/imagesearch.yaml` when there is one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<Utf8PathBuf>,
+    /// Folder for everything that is kept
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<Utf8PathBuf>,
+}
+
+/// Which server to talk to.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerArgs {
+    /// The server's address
+    #[arg(long, env = "IMAGESEARCH_SERVER", default_value = "http://localhost:3000", value_name = "URL")]
+    pub server: Url,
+    /// File with the API key; the variable `IMAGESEARCH_KEY` holds it otherwise
+    #[arg(long, env = "IMAGESEARCH_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Files, folders, `http(s)://` URLs, or `-`
+    #[arg(required = true, value_name = "PATH|URL|-")]
+    pub sources: Vec<String>,
+    /// Tag for every image; can be given more than once
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Own field for every image, `name=value`; numbers, true and false are taken as such
+    #[arg(long = "field", value_name = "NAME=VALUE")]
+    pub fields: Vec<String>,
+    /// Uploads under way at once
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Return once everything is accepted, not once it can be found
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// What the images should show
+    #[arg(required_unless_present_any = ["image", "like"], value_name = "TEXT")]
+    pub text: Option<String>,
+    /// A picture to find similar ones of; TEXT refines it
+    #[arg(long, value_name = "FILE", conflicts_with = "like")]
+    pub image: Option<Utf8PathBuf>,
+    /// Id of an indexed image to find similar ones of; TEXT refines it
+    #[arg(long, value_name = "IMAGE_ID")]
+    pub like: Option<String>,
+    /// Weight of TEXT beside a picture, 0 to 1
+    #[arg(long, value_name = "WEIGHT")]
+    pub text_weight: Option<f32>,
+    /// Number of results
+    #[arg(long, short = 'n', default_value_t = 10)]
+    pub limit: usize,
+    /// Results to skip
+    #[arg(long, default_value_t = 0)]
+    pub offset: usize,
+    /// Leave out results below this score
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub min_score: Option<f32>,
+    /// Filter, for example `tags:"cat" AND width >= 1000`
+    #[arg(long, value_name = "FILTER")]
+    pub filter: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// One task; everything when absent
+    pub task_id: Option<String>,
+    /// List failed tasks with their reasons
+    #[arg(long)]
+    pub failed: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Ids of the images
+    #[arg(required = true, value_name = "IMAGE_ID")]
+    pub image_ids: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The archive; an unfinished one is continued
+    #[arg(value_name = "FILE.tar.zst")]
+    pub file: Utf8PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The archive; what is there already is skipped
+    #[arg(value_name = "FILE.tar.zst")]
+    pub file: Utf8PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Mend what differs
+    #[arg(long)]
+    pub repair: bool,
+    /// Also read every original and compare its bytes with its id
+    #[arg(long)]
+    pub deep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    #[command(subcommand)]
+    pub command: ModelCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Fetch a model if needed, load it and check what it computes
+    #[command(after_help = "Examples:\n  imagesearch model verify bundled\n  imagesearch model verify hf://Xenova/clip-vit-base-patch32@main\n  imagesearch model verify ./my-model")]
+    Verify {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// `bundled`, a folder, an archive's URL, or `hf://org/repo@revision`; the configured one when absent
+        source: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key; it is shown this once
+    Create {
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// What it may do: `read`, `ingest`, `delete`, `admin`; can be given more than once
+        #[arg(long = "scope", required = true)]
+        scopes: Vec<String>,
+    },
+    /// List keys, never their secrets
+    List,
+    /// Revoke a key; servers notice within a second
+    Revoke {
+        /// The key's id, from `keys list`
+        id: String,
+    },
+}

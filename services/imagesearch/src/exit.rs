@@ -1,0 +1,43 @@
+//! Exit codes, and how an error is told on a terminal.
+
+use std::process::ExitCode;
+
+/// Why a command ends with something else than success; documented in `imagesearch --help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The work is done as far as possible, but something of it failed.
+    Partial = 1,
+    // 2 is clap's own: the command line is not understood.
+    /// The server can't be reached or is not ready.
+    Unreachable = 3,
+    /// A key is needed, or it may not do this.
+    Forbidden = 4,
+    /// What was asked for is not there.
+    NotFound = 5,
+}
+
+impl From<Failure> for ExitCode {
+    fn from(failure: Failure) -> Self {
+        Self::from(failure as u8)
+    }
+}
+
+/// An error that knows its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct CommandError {
+    pub failure: Failure,
+    pub message: String,
+}
+
+impl CommandError {
+    pub(crate) fn new(failure: Failure, message: impl Into<String>) -> Self {
+        Self { failure, message: message.into() }
+    }
+}
+
+/// Prints the error with its causes, once, to standard error.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("{} {error:#}", console::style("error:").red().bold().for_stderr());
+    error.downcast_ref::<CommandError>().map_or(ExitCode::from(Failure::Partial), |known| known.failure.into())
+}

@@ -85,7 +85,7 @@ impl Version {
 /// One accepted piece of work on one image. Time-ordered (UUID version 7), so lists sort by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = String, format = Uuid)]
+#[schema(value_type = String, format = "uuid")]
 pub struct TaskId(pub Uuid);
 
 impl TaskId {

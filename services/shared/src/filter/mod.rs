@@ -16,6 +16,8 @@ pub enum Field {
     ImageId,
     Width,
     Height,
+    /// `aspect_ratio`: width by height, upright; above 1 is landscape.
+    AspectRatio,
     SizeBytes,
     ContentType,
     Name,

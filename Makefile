@@ -1,0 +1,72 @@
+# Recipes for people and for CI; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(IMAGESEARCH_CACHE),$(HOME)/.cache/imagesearch)
+# Build output stays outside the clone, so that a new clone starts warm.
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export PATH := $(CACHE)/bin:$(PATH)
+export ORT_DYLIB_PATH ?=
+
+UI_SOURCES := $(shell find services/frontend/src services/frontend/public services/frontend/index.html services/frontend/*.ts services/frontend/package-lock.json -type f 2>/dev/null)
+UI := services/frontend/dist/index.html
+DATA_DIR ?= data
+
+.PHONY: help
+help: ## List the recipes
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: tools $(UI) ## Everything from a fresh clone to the UI on http://localhost:3000
+	@cargo build --release --package imagesearch
+	@ORT_DYLIB_PATH=$$(scripts/install-onnxruntime) exec $(CARGO_TARGET_DIR)/release/imagesearch up --data-dir $(DATA_DIR)
+
+.PHONY: build
+build: tools $(UI) ## Build the release binary and the UI
+	cargo build --release --package imagesearch
+
+.PHONY: test
+test: tools $(UI) ## Everything that proves the project on this machine
+	@scripts/test
+
+.PHONY: test-all
+test-all: test bench soak ## Also what takes long: benchmarks and a soak
+
+.PHONY: bench
+bench: build ## Measure; prints the tables of docs/performance.md
+	@scripts/bench
+
+.PHONY: soak
+soak: tools $(UI) ## Kill the process at random under load for SOAK_MINUTES (10)
+	@SOAK_MINUTES=$${SOAK_MINUTES:-10} scripts/soak
+
+.PHONY: fuzz
+fuzz: tools ## Run every fuzz target for FUZZ_SECONDS (60)
+	@scripts/fuzz $${FUZZ_SECONDS:-60}
+
+.PHONY: fmt
+fmt: ## Format Rust and TypeScript
+	cargo fmt --all
+	cd services/frontend && npm run --silent format
+
+.PHONY: lint
+lint: tools $(UI) ## Formatting, clippy, licences and advisories, docs
+	@scripts/lint
+
+.PHONY: generate
+generate: tools ## Write the generated files: OpenAPI documents, configuration reference
+	@scripts/generate
+
+.PHONY: tools
+tools:
+	@scripts/check-tools
+
+$(UI): $(UI_SOURCES)
+	@echo "building the UI"
+	@cd services/frontend && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove what was built here; the cache outside the clone stays
+	rm -rf services/frontend/dist services/frontend/node_modules

@@ -1,0 +1,119 @@
+//! The HTTP client behind every command that talks to a server, whatever that server's deployment is.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::{
+    cli::ServerArgs,
+    exit::{CommandError, Failure},
+};
+
+/// Longest wait for a server to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of a server that is working on an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    server: Url,
+}
+
+/// What a server says of an error (RFC 9457).
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct ProblemBody {
+    title: String,
+    detail: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Client {
+    pub(crate) fn new(args: &ServerArgs) -> anyhow::Result<Self> {
+        let mut headers = header::HeaderMap::new();
+        if let Some(key) = read_key(args)? {
+            let mut bearer = header::HeaderValue::from_str(&format!("Bearer {key}")).context("the API key has characters that no key has")?;
+            bearer.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, bearer);
+        }
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("imagesearch/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .build()
+            .context("cannot set up the HTTP client")?;
+        Ok(Self { http, server: args.server.clone() })
+    }
+
+    /// A request to a path of the server.
+    pub(crate) fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        let url = self.server.join(path).with_context(|| format!("{} is not a server address", self.server))?;
+        Ok(self.http.request(method, url))
+    }
+
+    pub(crate) fn server(&self) -> &Url {
+        &self.server
+    }
+
+    /// Sends a request and reads its JSON answer; anything but success becomes an error with an exit code.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
+        let response = self.send(request).await?;
+        response.json().await.with_context(|| format!("{} answered with something that is not understood", self.server))
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let response = self.send_any(request).await?;
+        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await.into()) }
+    }
+
+    /// Sends a request and returns whatever the server answers.
+    pub(crate) async fn send_any(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        request.send().await.map_err(|error| {
+            let reason = innermost(&error);
+            CommandError::new(
+                Failure::Unreachable,
+                format!("cannot reach {} ({reason}); is it running? `imagesearch up` starts one, `--server` names another", self.server),
+            )
+            .into()
+        })
+    }
+}
+
+/// The error that a refusing answer stands for.
+pub(crate) async fn refusal(response: Response) -> CommandError {
+    let status = response.status();
+    let problem: ProblemBody = response.json().await.unwrap_or_default();
+    let failure = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Forbidden,
+        StatusCode::NOT_FOUND => Failure::NotFound,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Failure::Unreachable,
+        _ => Failure::Partial,
+    };
+    let what = problem.detail.filter(|detail| !detail.is_empty()).unwrap_or(problem.title);
+    let what = if what.is_empty() { format!("the server answered {status}") } else { what };
+    let hint = if status == StatusCode::UNAUTHORIZED { "; put a key into IMAGESEARCH_KEY or --key-file" } else { "" };
+    let request = problem.request_id.map(|id| format!(" (request {id})")).unwrap_or_default();
+    CommandError::new(failure, format!("{what}{hint}{request}"))
+}
+
+/// Keys come from a file or a variable, never from an argument that every process could see.
+fn read_key(args: &ServerArgs) -> anyhow::Result<Option<String>> {
+    let key = match &args.key_file {
+        Some(path) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read the key file {path}"))?),
+        None => std::env::var("IMAGESEARCH_KEY").ok(),
+    };
+    Ok(key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()))
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

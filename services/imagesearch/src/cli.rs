@@ -64,7 +64,9 @@ pub(crate) enum Command {
         service: Service,
     },
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  imagesearch completions bash > ~/.local/share/bash-completion/completions/imagesearch")]
+    #[command(
+        after_help = "Example:\n  imagesearch completions bash > ~/.local/share/bash-completion/completions/imagesearch"
+    )]
     Completions { shell: clap_complete::Shell },
 }
 
@@ -208,7 +210,9 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
     /// Fetch a model if needed, load it and check what it computes
-    #[command(after_help = "Examples:\n  imagesearch model verify bundled\n  imagesearch model verify hf://Xenova/clip-vit-base-patch32@main\n  imagesearch model verify ./my-model")]
+    #[command(
+        after_help = "Examples:\n  imagesearch model verify bundled\n  imagesearch model verify hf://Xenova/clip-vit-base-patch32@main\n  imagesearch model verify ./my-model"
+    )]
     Verify {
         #[command(flatten)]
         config: ConfigArgs,

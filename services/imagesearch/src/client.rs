@@ -36,7 +36,8 @@ impl Client {
     pub(crate) fn new(args: &ServerArgs) -> anyhow::Result<Self> {
         let mut headers = header::HeaderMap::new();
         if let Some(key) = read_key(args)? {
-            let mut bearer = header::HeaderValue::from_str(&format!("Bearer {key}")).context("the API key has characters that no key has")?;
+            let mut bearer = header::HeaderValue::from_str(&format!("Bearer {key}"))
+                .context("the API key has characters that no key has")?;
             bearer.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, bearer);
         }
@@ -77,7 +78,10 @@ impl Client {
             let reason = innermost(&error);
             CommandError::new(
                 Failure::Unreachable,
-                format!("cannot reach {} ({reason}); is it running? `imagesearch up` starts one, `--server` names another", self.server),
+                format!(
+                    "cannot reach {} ({reason}); is it running? `imagesearch up` starts one, `--server` names another",
+                    self.server
+                ),
             )
             .into()
         })

@@ -49,7 +49,10 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let line = |cells: &[String]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| console::pad_str(cell, *width, console::Alignment::Left, None));
+        let padded = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| console::pad_str(cell, *width, console::Alignment::Left, None));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let title: Vec<String> = header.iter().map(ToString::to_string).collect();

@@ -22,11 +22,15 @@ use crate::{cli::IngestArgs, client::Client, exit::Failure, output};
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// Accepted; the task tells the rest.
-    Queued { task_id: TaskId },
+    Queued {
+        task_id: TaskId,
+    },
     Indexed,
     /// The server has these bytes.
     Present,
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -80,7 +84,12 @@ pub(crate) async fn run(args: IngestArgs, json: bool) -> anyhow::Result<ExitCode
 }
 
 /// Uploads everything; returns the tasks to follow, by id, with the source of each.
-async fn upload_all(uploader: &Uploader<'_>, found: Vec<Source>, jobs: usize, report: &Report) -> anyhow::Result<HashMap<TaskId, String>> {
+async fn upload_all(
+    uploader: &Uploader<'_>,
+    found: Vec<Source>,
+    jobs: usize,
+    report: &Report,
+) -> anyhow::Result<HashMap<TaskId, String>> {
     let queued = Mutex::new(HashMap::new());
     futures::stream::iter(sources::batches(found))
         .map(Ok)
@@ -104,7 +113,9 @@ fn metadata(args: &IngestArgs) -> anyhow::Result<Metadata> {
     for field in &args.fields {
         let (name, value) = field.split_once('=').with_context(|| format!("--field {field:?} is not NAME=VALUE"))?;
         // Only scalars are taken as JSON: `x=[1]` stays the text that it looks like.
-        let scalar = serde_json::from_str(value).ok().filter(|value: &serde_json::Value| value.is_number() || value.is_boolean());
+        let scalar = serde_json::from_str(value)
+            .ok()
+            .filter(|value: &serde_json::Value| value.is_number() || value.is_boolean());
         metadata.fields.insert(name.to_owned(), scalar.unwrap_or_else(|| value.into()));
     }
     Ok(metadata)
@@ -152,7 +163,8 @@ impl Counts {
             (self.present, "there already"),
             (self.failed, "failed"),
         ];
-        let told: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let told: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
         told.join(", ")
     }
 }

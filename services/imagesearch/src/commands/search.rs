@@ -83,7 +83,11 @@ fn print(page: &SearchPage, client: &Client, json: bool) -> anyhow::Result<()> {
     let rows = page.results.iter().map(|result| {
         let row: Row = serde_json::from_value(result.clone()).context("the server's answer is not understood")?;
         let url = client.server().join(&row.url)?;
-        Ok(vec![format!("{:.3}", row.score), row.name.unwrap_or_else(|| row.image_id[..12].to_owned()), url.to_string()])
+        Ok(vec![
+            format!("{:.3}", row.score),
+            row.name.unwrap_or_else(|| row.image_id[..12].to_owned()),
+            url.to_string(),
+        ])
     });
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
     output::table(&["SCORE", "NAME", "URL"], &rows).iter().try_for_each(|line| output::print_line(line))

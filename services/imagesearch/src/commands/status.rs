@@ -43,7 +43,8 @@ async fn one(client: &Client, task_id: &str, json: bool) -> anyhow::Result<ExitC
 async fn failed(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
     let mut cursor = None;
     loop {
-        let mut request = client.request(Method::GET, "/api/v1/ingest")?.query(&[("status", "failed"), ("limit", "100")]);
+        let mut request =
+            client.request(Method::GET, "/api/v1/ingest")?.query(&[("status", "failed"), ("limit", "100")]);
         if let Some(cursor) = &cursor {
             request = request.query(&[("cursor", cursor)]);
         }
@@ -71,7 +72,12 @@ async fn all(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
     }
     let count = |status: TaskStatus| tasks.counts[status.as_str()].as_u64().unwrap_or(0);
     output::print_line(&format!("{} images can be found", images.total))?;
-    output::print_line(&format!("{} tasks wait, {} are worked on, {} failed", count(TaskStatus::Queued), count(TaskStatus::Processing), count(TaskStatus::Failed)))?;
+    output::print_line(&format!(
+        "{} tasks wait, {} are worked on, {} failed",
+        count(TaskStatus::Queued),
+        count(TaskStatus::Processing),
+        count(TaskStatus::Failed)
+    ))?;
     if count(TaskStatus::Failed) > 0 {
         output::print_line("`imagesearch status --failed` tells why")?;
     }

@@ -27,8 +27,11 @@ pub(super) async fn until_done(
     let mut open: BTreeMap<TaskId, String> = tasks.into_iter().collect();
     while !open.is_empty() {
         let oldest: Vec<TaskId> = open.keys().copied().take(ASKED_IN_A_ROUND).collect();
-        let answers: Vec<(TaskId, anyhow::Result<Task>)> =
-            stream::iter(oldest).map(async |id| (id, ask(client, id).await)).buffer_unordered(ASKED_AT_ONCE).collect().await;
+        let answers: Vec<(TaskId, anyhow::Result<Task>)> = stream::iter(oldest)
+            .map(async |id| (id, ask(client, id).await))
+            .buffer_unordered(ASKED_AT_ONCE)
+            .collect()
+            .await;
         let mut ended = 0;
         for (task_id, answer) in answers {
             if let Some(outcome) = outcome(&answer?) {

@@ -55,7 +55,9 @@ impl Uploader<'_> {
             }
             Batch::Urls(urls) => {
                 let body = json!({ "urls": urls, "metadata": self.metadata });
-                let response = self.send_patiently(async || Ok(self.client.request(Method::POST, "/api/v1/ingest")?.json(&body))).await?;
+                let response = self
+                    .send_patiently(async || Ok(self.client.request(Method::POST, "/api/v1/ingest")?.json(&body)))
+                    .await?;
                 let outcomes = outcomes(response).await?;
                 Ok(urls.into_iter().map(String::from).zip(outcomes).collect())
             }
@@ -72,7 +74,11 @@ impl Uploader<'_> {
             return Ok(Outcome::Present);
         }
         let response = self.send_patiently(async || self.file_request(path, size_bytes).await).await?;
-        Ok(outcomes(response).await?.into_iter().next().unwrap_or_else(|| Outcome::Failed { reason: "the server said nothing of it".into() }))
+        Ok(outcomes(response)
+            .await?
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Outcome::Failed { reason: "the server said nothing of it".into() }))
     }
 
     async fn file_request(&self, path: &Utf8Path, size_bytes: u64) -> anyhow::Result<reqwest::RequestBuilder> {
@@ -85,13 +91,20 @@ impl Uploader<'_> {
     }
 
     /// Sends a request, made anew for each try, until the server takes or refuses it.
-    async fn send_patiently(&self, request: impl AsyncFn() -> anyhow::Result<reqwest::RequestBuilder>) -> anyhow::Result<Response> {
+    async fn send_patiently(
+        &self,
+        request: impl AsyncFn() -> anyhow::Result<reqwest::RequestBuilder>,
+    ) -> anyhow::Result<Response> {
         let mut tries = 0;
         loop {
             tries += 1;
             let sent = self.client.send_any(request().await?).await;
             let wait = match &sent {
-                Ok(response) if matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => retry_after(response),
+                Ok(response)
+                    if matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) =>
+                {
+                    retry_after(response)
+                }
                 Ok(_) => return sent,
                 Err(_) => Duration::from_millis(250 << tries.min(6)),
             };

@@ -1,0 +1,113 @@
+//! Parameters of searches and lists, as they come in a query string, and what they mean.
+
+use backends::index::{ListQuery, Order};
+use serde::Deserialize;
+use shared::{
+    filter::{self, Filter},
+    http::Problem,
+};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::search::Window;
+
+const DEFAULT_LIMIT: usize = 20;
+
+/// Which of the matches are wanted.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct WindowParams {
+    /// Number of results; 20 when absent, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+    /// Results to skip. Offset and limit together reach no further than 16384.
+    #[param(maximum = 16383)]
+    #[schema(maximum = 16383)]
+    pub offset: Option<usize>,
+    /// Leave out results with a lower cosine similarity.
+    pub min_score: Option<f32>,
+    /// AIP-160 filter, for example `tags:"cat" AND width >= 1000`.
+    pub filter: Option<String>,
+}
+
+/// A search by words. The window's fields stand here again because flattened numbers can't be read from a query string.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct TextQuery {
+    /// What the images should show.
+    #[param(required = true, min_length = 1, example = "a giraffe")]
+    pub text: String,
+    /// Number of results; 20 when absent, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+    /// Results to skip. Offset and limit together reach no further than 16384.
+    #[param(maximum = 16383)]
+    pub offset: Option<usize>,
+    /// Leave out results with a lower cosine similarity.
+    pub min_score: Option<f32>,
+    /// AIP-160 filter, for example `tags:"cat" AND width >= 1000`.
+    pub filter: Option<String>,
+}
+
+/// Order of a list.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+pub enum ListOrder {
+    #[default]
+    #[serde(rename = "created desc")]
+    Newest,
+    #[serde(rename = "created")]
+    Oldest,
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    /// AIP-160 filter, for example `tags:"cat" AND width >= 1000`.
+    pub filter: Option<String>,
+    /// `created desc` (newest first) when absent.
+    #[param(inline)]
+    pub order: ListOrder,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Number of images; 20 when absent, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+}
+
+impl WindowParams {
+    pub fn window(self) -> Result<Window, Problem> {
+        Ok(Window {
+            limit: self.limit.unwrap_or(DEFAULT_LIMIT),
+            offset: self.offset.unwrap_or(0),
+            min_score: self.min_score,
+            filter: parse_filter(self.filter.as_deref())?,
+        })
+    }
+}
+
+impl TextQuery {
+    pub fn split(self) -> (String, WindowParams) {
+        let Self { text, limit, offset, min_score, filter } = self;
+        (text, WindowParams { limit, offset, min_score, filter })
+    }
+}
+
+impl ListParams {
+    pub fn query(self) -> Result<ListQuery, Problem> {
+        let order = match self.order {
+            ListOrder::Newest => Order::Newest,
+            ListOrder::Oldest => Order::Oldest,
+        };
+        let filter = parse_filter(self.filter.as_deref())?;
+        Ok(ListQuery { filter, order, cursor: self.cursor, limit: self.limit.unwrap_or(DEFAULT_LIMIT) })
+    }
+}
+
+/// An absent or blank filter lets everything pass.
+fn parse_filter(text: Option<&str>) -> Result<Option<Filter>, Problem> {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    filter::parse(text).map(Some).map_err(|fault| Problem::invalid_filter(fault.to_string(), fault.column()))
+}

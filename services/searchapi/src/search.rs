@@ -1,0 +1,202 @@
+//! What a search is: a query becomes a vector, the vector's neighbours become results.
+//! Knows nothing of HTTP.
+
+use std::{sync::Arc, time::Instant};
+
+use backends::index::{Collection, DocumentPage, IndexError, ListQuery, Point, SEARCH_WINDOW, SearchQuery};
+use bytes::Bytes;
+use embedding::{EmbedError, Embedder};
+use shared::{
+    Hit, ImageDocument, ImageId,
+    filter::{Field, Filter, Operator, Value},
+};
+
+/// How a text and a picture are mixed when nothing is said: even parts.
+pub const DEFAULT_TEXT_WEIGHT: f32 = 0.5;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    #[error("the text is empty; say what the images should show")]
+    EmptyText,
+    #[error("give a text, a picture or an image_id to search by")]
+    EmptyQuery,
+    #[error("text_weight must lie between 0 and 1, not {0}")]
+    TextWeight(f32),
+    #[error("limit must lie between 1 and {max}, not {limit}")]
+    Limit { limit: usize, max: usize },
+    #[error("text and picture cancel each other out; change text_weight")]
+    NoDirection,
+    #[error("no image {0} is indexed")]
+    NotFound(ImageId),
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+/// The picture part of a query.
+#[derive(Debug, Clone)]
+pub enum Picture {
+    /// An encoded image that need not be stored.
+    Bytes(Bytes),
+    /// An indexed image; it is left out of its own results.
+    Indexed(ImageId),
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    pub text: Option<String>,
+    pub picture: Option<Picture>,
+    /// Share of the text beside a picture, 0 to 1; [`DEFAULT_TEXT_WEIGHT`] when absent.
+    pub text_weight: Option<f32>,
+}
+
+/// Which of the matches are wanted.
+#[derive(Debug, Clone)]
+pub struct Window {
+    pub limit: usize,
+    pub offset: usize,
+    /// Lowest cosine similarity, −1 to 1.
+    pub min_score: Option<f32>,
+    pub filter: Option<Filter>,
+}
+
+#[derive(Debug)]
+pub struct Matches {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    pub took_ms: f64,
+}
+
+/// Searches one collection with the model that made it.
+#[derive(Clone)]
+pub struct Search {
+    embedder: Embedder,
+    collection: Arc<dyn Collection>,
+    max_limit: usize,
+}
+
+impl Search {
+    /// `collection` must be the one of `embedder`'s fingerprint.
+    pub fn new(embedder: Embedder, collection: Arc<dyn Collection>, max_limit: usize) -> Self {
+        Self { embedder, collection, max_limit }
+    }
+
+    pub fn embedder(&self) -> &Embedder {
+        &self.embedder
+    }
+
+    /// Images that match a query, best first.
+    pub async fn find(&self, query: &Query, window: &Window) -> Result<Matches, SearchError> {
+        let started = Instant::now();
+        self.check(window)?;
+        let vector = self.vector(query).await?;
+        let filter = match query.picture {
+            Some(Picture::Indexed(image_id)) => Some(without(image_id, window.filter.clone())),
+            _ => window.filter.clone(),
+        };
+        let search = SearchQuery {
+            vector: &vector,
+            filter: filter.as_ref(),
+            limit: window.limit,
+            offset: window.offset,
+            min_score: window.min_score,
+        };
+        let hits = self.collection.search(&search).await?;
+        Ok(Matches { hits, took_ms: started.elapsed().as_secs_f64() * 1e3 })
+    }
+
+    pub async fn get(&self, image_id: ImageId) -> Result<ImageDocument, SearchError> {
+        Ok(self.point(image_id).await?.document)
+    }
+
+    /// Documents in the order they were made, a page at a time, with the number of all that pass the filter.
+    pub async fn list(&self, query: &ListQuery) -> Result<(DocumentPage, u64), SearchError> {
+        if query.limit == 0 || query.limit > self.max_limit {
+            return Err(SearchError::Limit { limit: query.limit, max: self.max_limit });
+        }
+        let (page, total) =
+            tokio::try_join!(self.collection.list(query), self.collection.count(query.filter.as_ref()))?;
+        Ok((page, total))
+    }
+
+    fn check(&self, window: &Window) -> Result<(), SearchError> {
+        if window.limit == 0 || window.limit > self.max_limit {
+            return Err(SearchError::Limit { limit: window.limit, max: self.max_limit });
+        }
+        if window.offset.saturating_add(window.limit) > SEARCH_WINDOW {
+            return Err(IndexError::Window { offset: window.offset, limit: window.limit }.into());
+        }
+        Ok(())
+    }
+
+    async fn point(&self, image_id: ImageId) -> Result<Point, SearchError> {
+        self.collection.get(image_id).await?.ok_or(SearchError::NotFound(image_id))
+    }
+
+    /// The unit vector of a query.
+    async fn vector(&self, query: &Query) -> Result<Vec<f32>, SearchError> {
+        let text = match query.text.as_deref().map(str::trim) {
+            Some("") if query.picture.is_none() => return Err(SearchError::EmptyText),
+            Some("") | None => None,
+            Some(text) => Some(self.embedder.embed_text(text).await?.to_vec()),
+        };
+        let picture = match &query.picture {
+            Some(Picture::Bytes(bytes)) => Some(self.embedder.embed_query_image(bytes.clone()).await?),
+            Some(Picture::Indexed(image_id)) => Some(self.point(*image_id).await?.vector),
+            None => None,
+        };
+        match (text, picture) {
+            (Some(text), Some(picture)) => mix(&text, &picture, query.text_weight.unwrap_or(DEFAULT_TEXT_WEIGHT)),
+            (Some(vector), None) | (None, Some(vector)) => Ok(vector),
+            (None, None) => Err(SearchError::EmptyQuery),
+        }
+    }
+}
+
+/// The unit vector between a text's and a picture's: their weighted sum, brought back to unit length.
+fn mix(text: &[f32], picture: &[f32], text_weight: f32) -> Result<Vec<f32>, SearchError> {
+    if !(0.0..=1.0).contains(&text_weight) {
+        return Err(SearchError::TextWeight(text_weight));
+    }
+    let sum: Vec<f32> =
+        text.iter().zip(picture).map(|(text, picture)| text_weight * text + (1.0 - text_weight) * picture).collect();
+    let norm = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if norm < 1e-6 {
+        return Err(SearchError::NoDirection);
+    }
+    Ok(sum.into_iter().map(|value| value / norm).collect())
+}
+
+/// The filter, with one image left out.
+fn without(image_id: ImageId, filter: Option<Filter>) -> Filter {
+    let itself = Filter::Compare {
+        field: Field::ImageId,
+        operator: Operator::NotEqual,
+        value: Value::Text(image_id.to_string()),
+    };
+    match filter {
+        Some(filter) => Filter::And(vec![itself, filter]),
+        None => itself,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mix_has_unit_length_and_leans_to_the_heavier_side() {
+        let mixed = mix(&[1.0, 0.0], &[0.0, 1.0], 0.8).expect("both point somewhere");
+        assert!((mixed[0].hypot(mixed[1]) - 1.0).abs() < 1e-6);
+        assert!(mixed[0] > mixed[1]);
+        assert_eq!(mix(&[1.0, 0.0], &[0.0, 1.0], 1.0).expect("the text alone"), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn opposite_directions_and_weights_out_of_range_are_refused() {
+        assert!(matches!(mix(&[1.0], &[-1.0], 0.5), Err(SearchError::NoDirection)));
+        assert!(matches!(mix(&[1.0], &[1.0], f32::NAN), Err(SearchError::TextWeight(_))));
+        assert!(matches!(mix(&[1.0], &[1.0], 1.5), Err(SearchError::TextWeight(_))));
+    }
+}

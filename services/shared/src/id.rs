@@ -140,6 +140,41 @@ impl fmt::Display for StoreId {
     }
 }
 
+/// Names one stored copy of an image's bytes. Every upload stores under a name of its own that is never used again, so
+/// that whoever removes a copy can't remove the one that a later upload brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CopyId(Uuid);
+
+impl CopyId {
+    pub fn new() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl Default for CopyId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FromStr for CopyId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId { text: text.chars().take(80).collect(), expected: "a copy's name (32 hexadecimal digits)" };
+        let copy = Uuid::try_parse(text).map(Self).map_err(|_| invalid())?;
+        // One spelling, so that a key can be made from the name again.
+        if copy.to_string() == text { Ok(copy) } else { Err(invalid()) }
+    }
+}
+
+impl fmt::Display for CopyId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(formatter)
+    }
+}
+
 impl Serialize for ImageId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

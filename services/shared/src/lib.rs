@@ -9,6 +9,6 @@ pub mod record;
 pub mod task;
 pub mod telemetry;
 
-pub use id::{ImageId, ModelFingerprint, StoreId, TaskId, Version};
+pub use id::{CopyId, ImageId, ModelFingerprint, StoreId, TaskId, Version};
 pub use record::{Hit, ImageDocument, ImageFacts, ImageRecord, Metadata, RecordState};
 pub use task::{FailureCode, Job, JobSource, Task, TaskFailure, TaskResult, TaskStatus};

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::id::{ImageId, Version};
+use crate::{
+    id::{CopyId, ImageId, Version},
+    task::TaskFailure,
+};
 
 /// What the user says about an image; everything here can be changed later.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -72,8 +75,9 @@ pub struct ImageDocument {
     pub facts: Option<ImageFacts>,
 }
 
+// The content has a name of its own in JSON: flattened, its `image_id` and `version` would stand there twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[serde(tag = "state", content = "content", rename_all = "snake_case")]
 pub enum RecordState {
     Present(Box<ImageDocument>),
     /// Kept for ever, so that a late job or a rebuild can't bring the image back.
@@ -85,6 +89,12 @@ pub enum RecordState {
 pub struct ImageRecord {
     pub image_id: ImageId,
     pub version: Version,
+    /// The stored copy of the bytes; in a deleted record, the one that is to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<CopyId>,
+    /// Why this version is not in the index and nobody tries again; a new upload clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<TaskFailure>,
     #[serde(flatten)]
     pub state: RecordState,
 }
@@ -96,6 +106,11 @@ impl ImageRecord {
             RecordState::Deleted { .. } => None,
         }
     }
+
+    /// What should stand beside the image's vector; `None` when the index should have none.
+    pub fn searchable(&self) -> Option<&ImageDocument> {
+        self.document().filter(|_| self.failure.is_none())
+    }
 }
 
 /// One image that a search found.
@@ -104,4 +119,35 @@ pub struct Hit {
     /// Cosine similarity to the query, −1 to 1.
     pub score: f32,
     pub document: ImageDocument,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn present() -> ImageRecord {
+        let image_id = ImageId::of(b"foo");
+        let document = ImageDocument {
+            image_id,
+            version: Version(7),
+            size_bytes: 3,
+            content_type: "image/png".into(),
+            name: Some("キリン.png".into()),
+            created: Timestamp::UNIX_EPOCH,
+            metadata: Metadata { tags: vec!["zoo".into()], captured: Some(Timestamp::UNIX_EPOCH), ..Metadata::default() },
+            facts: None,
+        };
+        let state = RecordState::Present(Box::new(document));
+        ImageRecord { image_id, version: Version(7), original: Some(CopyId::new()), failure: None, state }
+    }
+
+    #[test]
+    fn a_record_reads_back_as_it_was_written() {
+        let deleted = ImageRecord { state: RecordState::Deleted { deleted: Timestamp::UNIX_EPOCH }, ..present() };
+        for record in [present(), deleted] {
+            let json = serde_json::to_string(&record).expect("serializes");
+            assert_eq!(json.matches("\"version\":7").count(), usize::from(record.document().is_some()) + 1);
+            assert_eq!(serde_json::from_str::<ImageRecord>(&json).expect("parses"), record);
+        }
+    }
 }

@@ -26,6 +26,13 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// Where the hashed API keys are.
+    pub fn keys_file(&self) -> Utf8PathBuf {
+        self.auth.keys_file.clone().unwrap_or_else(|| self.data_dir.join("keys.json"))
+    }
+}
+
 /// Accepting uploads, changes and deletes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,3 +1,32 @@
 //! The HTTP kit of every role: problem+json, extractors, limits, request ids, keys, graceful shutdown, the admin port.
-pub mod problem;
+//! A service builds a router from [`extract`]'s extractors, puts [`require`] before its routes, and gives it to [`serve`].
+
+mod admin;
+mod auth;
+mod body;
+mod errors;
+mod extract;
+mod guard;
+mod keys;
+mod kind;
+mod metrics;
+mod observe;
+mod openapi;
+mod problem;
+pub mod request_id;
+mod scope;
+mod server;
+pub mod session;
+mod socket;
+
+pub use admin::{NotReady, Readiness, serve_admin};
+pub use auth::{Auth, Caller, Guarded, OpenBeyondLoopback, RequireScope, require};
+pub use body::ClientStalled;
+pub use extract::{Json, Multipart, Path, Query};
+pub use keys::{CreatedKey, KeyError, KeyFile, KeyRecord};
+pub use kind::ProblemKind;
+pub use metrics::HttpMetrics;
+pub use openapi::{document, with_docs};
 pub use problem::Problem;
+pub use scope::{Scope, Scopes, UnknownScope};
+pub use server::{Kit, ServeError, ShuttingDown, bind, serve};

@@ -1,0 +1,11 @@
+//! The program as users run it: the real binary, real HTTP, the bundled model, real files.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
+
+mod command_line;
+mod delivery;
+mod ingest;
+mod kill;
+mod photos;
+mod problems;
+mod search;
+mod server;

@@ -1,0 +1,247 @@
+//! A running `imagesearch up` in a folder of its own, and what tests ask of it.
+
+use std::{
+    collections::HashMap,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Response, StatusCode, multipart};
+use serde_json::Value;
+
+/// Generous: it bounds a hang, it measures nothing.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(20);
+
+pub struct Server {
+    child: Child,
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+    pub frontend: String,
+    pub admin: String,
+    pub http: reqwest::Client,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts with further settings, as environment variables without their prefix: `("INGESTAPI__MAX_IMAGE_BYTES", "1000")`.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = free_ports::<5>();
+        let roles = ["FRONTEND", "ADMIN", "INGESTAPI", "SEARCHAPI", "CDNAPI"];
+        let mut environment: Vec<(String, String)> = roles
+            .iter()
+            .zip(ports)
+            .map(|(role, port)| (format!("IMAGESEARCH_{role}__LISTEN"), format!("127.0.0.1:{port}")))
+            .collect();
+        environment.extend(settings.iter().map(|(name, value)| (format!("IMAGESEARCH_{name}"), (*value).to_owned())));
+        let child = spawn(folder.path(), &environment);
+        let mut server = Self {
+            child,
+            folder,
+            environment,
+            frontend: format!("http://127.0.0.1:{}", ports[0]),
+            admin: format!("http://127.0.0.1:{}", ports[1]),
+            http: reqwest::Client::new(),
+        };
+        server.until_ready().await;
+        server
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.frontend)
+    }
+
+    /// SIGKILL: nothing is finished, nothing is flushed.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    pub async fn start_again(&mut self) {
+        self.child = spawn(self.folder.path(), &self.environment);
+        self.until_ready().await;
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    async fn until_ready(&mut self) {
+        let url = format!("{}/readyz", self.admin);
+        let started = Instant::now();
+        loop {
+            if let Ok(response) = self.http.get(&url).send().await
+                && response.status() == StatusCode::OK
+            {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended with {status}:\n{}", self.log());
+            }
+            assert!(started.elapsed() < DEADLINE, "the server did not become ready:\n{}", self.log());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.http.get(self.url(path)).send().await.unwrap()
+    }
+
+    pub async fn get_json(&self, path: &str) -> Value {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.json().await.unwrap()
+    }
+
+    /// Uploads one image; returns its entry of the answer.
+    pub async fn upload(&self, name: &str, bytes: Vec<u8>) -> Value {
+        let response = self.try_upload(name, bytes).await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED, "{name}");
+        let answer: Value = response.json().await.unwrap();
+        answer["tasks"][0].clone()
+    }
+
+    pub async fn try_upload(&self, name: &str, bytes: Vec<u8>) -> reqwest::Result<Response> {
+        let part = multipart::Part::bytes(bytes).file_name(name.to_owned());
+        let form = multipart::Form::new().part("file", part);
+        self.http.post(self.url("/api/v1/ingest")).multipart(form).send().await
+    }
+
+    /// Waits until a task has ended; returns it.
+    pub async fn ended(&self, task_id: &Value) -> Value {
+        let path = format!("/api/v1/ingest/{}", task_id.as_str().unwrap());
+        let started = Instant::now();
+        loop {
+            let task = self.get_json(&path).await;
+            if !matches!(task["status"].as_str(), Some("queued" | "processing")) {
+                return task;
+            }
+            assert!(started.elapsed() < DEADLINE, "the task did not end: {task}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until no task is queued or being worked on.
+    pub async fn until_idle(&self) {
+        let started = Instant::now();
+        loop {
+            let counts = self.get_json("/api/v1/ingest?limit=1").await["counts"].clone();
+            if counts["queued"] == 0 && counts["processing"] == 0 {
+                return;
+            }
+            assert!(started.elapsed() < DEADLINE, "the queue did not empty: {counts}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The ids that a text finds, best first.
+    pub async fn search(&self, text: &str, limit: usize) -> Vec<String> {
+        let limit = limit.to_string();
+        let query = [("text", text), ("limit", &limit)];
+        let response = self.http.get(self.url("/api/v1/image/search")).query(&query).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{text}");
+        ids(&response.json::<Value>().await.unwrap()["results"])
+    }
+
+    /// Every indexed image id, by paging through the list.
+    pub async fn indexed(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut request = self.http.get(self.url("/api/v1/image")).query(&[("limit", "100")]);
+            if let Some(cursor) = &cursor {
+                request = request.query(&[("cursor", cursor)]);
+            }
+            let page: Value = request.send().await.unwrap().json().await.unwrap();
+            found.extend(ids(&page["images"]));
+            cursor = page["next_cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                return found;
+            }
+        }
+    }
+
+    /// Runs the command line against this server.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imagesearch"));
+        command.args(arguments).env("IMAGESEARCH_SERVER", &self.frontend).env_remove("IMAGESEARCH_KEY");
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(40).collect();
+            eprintln!("the server's last lines:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+fn spawn(folder: &Path, environment: &[(String, String)]) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_imagesearch"))
+        .args(["up", "--data-dir"])
+        .arg(folder.join("data"))
+        .current_dir(folder)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
+}
+
+pub fn ids(images: &Value) -> Vec<String> {
+    images.as_array().unwrap().iter().map(|image| image["image_id"].as_str().unwrap().to_owned()).collect()
+}
+
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
+}
+
+pub fn photo(name: &str) -> Vec<u8> {
+    fs::read(fixtures().join("photos").join(name)).unwrap()
+}
+
+/// File names of the fixture photos with their captions.
+pub fn captions() -> HashMap<String, String> {
+    let text = fs::read_to_string(fixtures().join("photos/captions.json")).unwrap();
+    let entries: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let text = |entry: &Value, field: &str| entry[field].as_str().unwrap().to_owned();
+    entries.iter().map(|entry| (text(entry, "file"), text(entry, "caption"))).collect()
+}
+
+pub fn image_id(bytes: &[u8]) -> String {
+    shared::ImageId::of(bytes).to_string()
+}

@@ -1,1 +1,12 @@
-//! Placeholder.
+//! `cdnapi`: the pictures themselves, as they came and resized.
+
+mod delivery;
+mod error;
+mod precondition;
+pub mod range;
+mod respond;
+mod router;
+mod variant;
+
+pub use delivery::{Delivery, DeliveryError};
+pub use router::router;

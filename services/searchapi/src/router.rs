@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use shared::{
     ImageId,
-    http::{Json, Path, Problem, Query},
+    http::{Json, Path, Problem, Query, Scope, require},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -23,13 +23,13 @@ pub struct SearchState {
     pub max_picture_bytes: usize,
 }
 
-/// Reads: the caller wraps them with whatever keys are asked for.
 pub fn router(state: SearchState) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(search_by_text, search_by_example))
         .routes(routes!(list_images))
         .routes(routes!(get_image))
         .routes(routes!(similar_images))
+        .route_layer(require(Scope::Read))
         .with_state(state)
 }
 

@@ -28,8 +28,10 @@ pub enum ProblemKind {
     MethodNotAllowed,
     NotAcceptable,
     Conflict,
+    PreconditionFailed,
     TooLarge,
     UnsupportedType,
+    UnsatisfiableRange,
     Unprocessable,
     QueueFull,
     Overloaded,
@@ -39,7 +41,7 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::InvalidFilter,
         Self::SearchWindow,
@@ -50,8 +52,10 @@ impl ProblemKind {
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::Conflict,
+        Self::PreconditionFailed,
         Self::TooLarge,
         Self::UnsupportedType,
+        Self::UnsatisfiableRange,
         Self::Unprocessable,
         Self::QueueFull,
         Self::Overloaded,
@@ -98,8 +102,12 @@ impl ProblemKind {
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::NotAcceptable => ("not-acceptable", "Not acceptable", StatusCode::NOT_ACCEPTABLE),
             Self::Conflict => ("conflict", "Changed meanwhile", StatusCode::CONFLICT),
+            Self::PreconditionFailed => ("precondition-failed", "Not that version", StatusCode::PRECONDITION_FAILED),
             Self::TooLarge => ("too-large", "Too large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedType => ("unsupported-type", "Unsupported type", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::UnsatisfiableRange => {
+                ("unsatisfiable-range", "Nothing in that range", StatusCode::RANGE_NOT_SATISFIABLE)
+            }
             Self::Unprocessable => ("unprocessable", "Not usable", StatusCode::UNPROCESSABLE_ENTITY),
             Self::QueueFull => ("queue-full", "Queue full", StatusCode::TOO_MANY_REQUESTS),
             Self::Overloaded => ("overloaded", "Overloaded", StatusCode::SERVICE_UNAVAILABLE),

@@ -85,6 +85,16 @@ impl Problem {
         Self::new(ProblemKind::Conflict, detail)
     }
 
+    /// 412: `If-Match` names another representation.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::PreconditionFailed, detail)
+    }
+
+    /// 416: nothing of the representation lies in the range.
+    pub fn unsatisfiable_range(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::UnsatisfiableRange, detail)
+    }
+
     /// 413: more bytes, pixels or items than are taken.
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(ProblemKind::TooLarge, detail)

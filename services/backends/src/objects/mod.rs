@@ -1,5 +1,11 @@
 //! Durable bytes by key. The truth: index and task states can be rebuilt from what is here.
 
+#[cfg(test)]
+pub(crate) mod conformance;
+pub mod folder;
+#[cfg(test)]
+pub(crate) mod memory;
+
 use std::{fmt, ops::Range};
 
 use async_trait::async_trait;
@@ -7,7 +13,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
-/// A path of `/`-separated segments of `[a-z0-9._-]`, none of them empty or dots only.
+/// A path of `/`-separated segments of `[a-z0-9._-]`, none of them empty or beginning with a dot. No key goes on where
+/// another one ends: beside `a/b` there is no `a/b/c`, so that a folder can hold them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
 
@@ -37,13 +44,18 @@ pub enum ObjectError {
     InvalidKey(String),
     #[error("object {0} changed meanwhile")]
     Precondition(ObjectKey),
-    #[error("no space left for object {0}; free some and try again")]
-    Full(ObjectKey),
+    /// Nothing of what was being written is left behind.
+    #[error("no space left in the object store for {0}; free some and try again")]
+    Full(String),
     #[error("object {key} has {size_bytes} bytes, more than the {limit_bytes} expected here")]
     TooLarge { key: ObjectKey, size_bytes: u64, limit_bytes: u64 },
     /// Worth another try: the store is away, slow or refusing for now.
     #[error("object store is not available: {context}")]
-    Unavailable { context: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Unavailable {
+        context: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 pub type ObjectStream = BoxStream<'static, Result<Bytes, ObjectError>>;
@@ -64,15 +76,24 @@ pub trait ObjectStore: Send + Sync {
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, ObjectError>;
 
-    /// Streams an object, or the bytes of it in `range` (which must lie inside).
-    async fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Option<(ObjectInfo, ObjectStream)>, ObjectError>;
+    /// Streams an object, or the bytes of it in `range` (which must lie inside). A replacement meanwhile doesn't mix in.
+    async fn read(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<(ObjectInfo, ObjectStream)>, ObjectError>;
 
     /// Removes an object; false when there was none.
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError>;
 
-    /// All objects whose key starts with `prefix` (whole segments), in the order of their keys, after `start_after`.
+    /// All objects below the folder `prefix` (`""`, or whole segments without a closing `/`), in the order of their keys,
+    /// after `start_after`. What changes meanwhile may be seen or not; everything else is seen once.
     /// Bounded in memory, whatever the number of objects.
-    fn list(&self, prefix: &str, start_after: Option<&ObjectKey>) -> BoxStream<'static, Result<ObjectInfo, ObjectError>>;
+    fn list(
+        &self,
+        prefix: &str,
+        start_after: Option<&ObjectKey>,
+    ) -> BoxStream<'static, Result<ObjectInfo, ObjectError>>;
 
     /// Answers when the store can be read and written.
     async fn ready(&self) -> Result<(), ObjectError>;
@@ -95,10 +116,22 @@ impl ObjectKey {
         let text = text.into();
         let segment_is_valid = |segment: &str| {
             !segment.is_empty()
-                && !segment.bytes().all(|byte| byte == b'.')
-                && segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+                && !segment.starts_with('.')
+                && segment
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
         };
-        if text.len() <= 512 && text.split('/').all(segment_is_valid) { Ok(Self(text)) } else { Err(ObjectError::InvalidKey(text)) }
+        if text.len() <= 512 && text.split('/').all(segment_is_valid) {
+            Ok(Self(text))
+        } else {
+            Err(ObjectError::InvalidKey(text))
+        }
+    }
+
+    /// A key that is valid by how it was made.
+    pub(crate) fn known(text: String) -> Self {
+        debug_assert!(Self::new(text.as_str()).is_ok(), "{text:?} is not an object key");
+        Self(text)
     }
 
     pub fn as_str(&self) -> &str {

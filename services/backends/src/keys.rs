@@ -1,0 +1,95 @@
+//! Where everything lies in the object store: the one place that makes keys and reads them.
+
+use std::fmt::Write as _;
+
+use shared::{CopyId, ImageId};
+
+use crate::objects::{ObjectError, ObjectKey};
+
+/// Folder of the records, one an image.
+pub const RECORDS: &str = "records";
+/// Folder of the bytes as they came.
+pub const ORIGINALS: &str = "originals";
+/// Folder of the resized copies.
+pub const VARIANTS: &str = "variants";
+
+/// Who the store is.
+pub fn store() -> ObjectKey {
+    ObjectKey::known("store.json".into())
+}
+
+pub fn record(image_id: ImageId) -> ObjectKey {
+    ObjectKey::known(format!("{}/{image_id}.json", shard_of(RECORDS, image_id)))
+}
+
+pub fn original(image_id: ImageId, copy: CopyId) -> ObjectKey {
+    ObjectKey::known(format!("{}/{image_id}.{copy}", shard_of(ORIGINALS, image_id)))
+}
+
+/// One resized copy, by a name of the caller's.
+///
+/// # Errors
+/// `InvalidKey` when the name is not a segment of a key.
+pub fn variant(image_id: ImageId, name: &str) -> Result<ObjectKey, ObjectError> {
+    if name.contains('/') {
+        return Err(ObjectError::InvalidKey(name.into()));
+    }
+    ObjectKey::new(format!("{}/{name}", variants(image_id)))
+}
+
+/// The folder of an image's resized copies.
+pub fn variants(image_id: ImageId) -> String {
+    format!("{}/{image_id}", shard_of(VARIANTS, image_id))
+}
+
+/// The part of a folder that holds the images whose id starts with this byte: a 256th.
+pub fn shard(folder: &str, first_byte: u8) -> String {
+    format!("{folder}/{first_byte:02x}")
+}
+
+/// The image whose record has this key.
+pub fn image_of_record(key: &ObjectKey) -> Option<ImageId> {
+    let image_id = last_segment(key).strip_suffix(".json")?.parse().ok()?;
+    (record(image_id) == *key).then_some(image_id)
+}
+
+/// The image and the copy whose bytes have this key.
+pub fn copy_of_original(key: &ObjectKey) -> Option<(ImageId, CopyId)> {
+    let (image_id, copy) = last_segment(key).split_once('.')?;
+    let (image_id, copy) = (image_id.parse().ok()?, copy.parse().ok()?);
+    (original(image_id, copy) == *key).then_some((image_id, copy))
+}
+
+fn shard_of(folder: &str, image_id: ImageId) -> String {
+    let mut shard = String::with_capacity(folder.len() + 3);
+    let _ = write!(shard, "{folder}/{:02x}", image_id.digest()[0]);
+    shard
+}
+
+fn last_segment(key: &ObjectKey) -> &str {
+    key.as_str().rsplit('/').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_back_to_what_they_were_made_of() {
+        let (image_id, copy) = (ImageId::of(b"foo"), CopyId::new());
+        assert_eq!(record(image_id).as_str(), format!("records/2c/{image_id}.json"));
+        assert_eq!(image_of_record(&record(image_id)), Some(image_id));
+        assert_eq!(copy_of_original(&original(image_id, copy)), Some((image_id, copy)));
+        assert_eq!(variants(image_id), format!("variants/2c/{image_id}"));
+    }
+
+    #[test]
+    fn keys_that_only_look_alike_belong_to_nobody() {
+        let image_id = ImageId::of(b"foo");
+        let misplaced = ObjectKey::new(format!("records/00/{image_id}.json")).expect("a key");
+        assert_eq!(image_of_record(&misplaced), None);
+        assert_eq!(copy_of_original(&record(image_id)), None);
+        assert!(variant(image_id, "../../records").is_err());
+        assert!(variant(image_id, "w320.webp").is_ok());
+    }
+}

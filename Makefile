@@ -22,6 +22,10 @@ up: tools $(UI) ## Everything from a fresh clone to the UI on http://localhost:3
 	@cargo build --release --package imagesearch
 	@ORT_DYLIB_PATH=$$(scripts/install-onnxruntime) exec $(CARGO_TARGET_DIR)/release/imagesearch up --data-dir $(DATA_DIR)
 
+.PHONY: install
+install: build ## Put the program into ~/.local/bin
+	install -D $(CARGO_TARGET_DIR)/release/imagesearch $(HOME)/.local/bin/imagesearch
+
 .PHONY: build
 build: tools $(UI) ## Build the release binary and the UI
 	cargo build --release --package imagesearch

@@ -9,4 +9,4 @@ mod router;
 mod variant;
 
 pub use delivery::{Delivery, DeliveryError};
-pub use router::router;
+pub use router::{router, routes};

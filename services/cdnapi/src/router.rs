@@ -41,8 +41,14 @@ pub struct VariantParams {
     format: Option<Format>,
 }
 
+/// Originals and variants.
 pub fn router(delivery: Delivery) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(get_original)).route_layer(require(Scope::Read)).with_state(delivery)
+    routes().with_state(delivery)
+}
+
+/// The routes without what they work on: enough to describe them.
+pub fn routes() -> OpenApiRouter<Delivery> {
+    OpenApiRouter::new().routes(routes!(get_original)).route_layer(require(Scope::Read))
 }
 
 /// An image as it came, or a resized copy.

@@ -1,7 +1,7 @@
 //! The command line: what can be said, and the help that teaches it.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 const EXAMPLES: &str = "\
@@ -58,24 +58,13 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     /// Print the configuration in effect, secrets hidden
     Config(ConfigArgs),
-    /// Print the OpenAPI document of a service
-    Openapi {
-        /// Which service
-        service: Service,
-    },
+    /// Print the OpenAPI 3.1 document of the HTTP API
+    Openapi,
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  imagesearch completions bash > ~/.local/share/bash-completion/completions/imagesearch"
     )]
     Completions { shell: clap_complete::Shell },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Service {
-    Ingestapi,
-    Searchapi,
-    Cdnapi,
-    Frontend,
 }
 
 /// Where settings come from.

@@ -4,8 +4,8 @@ mod answer;
 mod error;
 mod example;
 mod query;
-pub mod router;
+mod router;
 pub mod search;
 
-pub use router::router;
+pub use router::{SearchState, router, routes};
 pub use search::{Search, SearchError};

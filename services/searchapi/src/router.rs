@@ -23,14 +23,19 @@ pub struct SearchState {
     pub max_picture_bytes: usize,
 }
 
+/// All reads.
 pub fn router(state: SearchState) -> OpenApiRouter {
+    routes().with_state(state)
+}
+
+/// The routes without what they work on: enough to describe them.
+pub fn routes() -> OpenApiRouter<SearchState> {
     OpenApiRouter::new()
         .routes(routes!(search_by_text, search_by_example))
         .routes(routes!(list_images))
         .routes(routes!(get_image))
         .routes(routes!(similar_images))
         .route_layer(require(Scope::Read))
-        .with_state(state)
 }
 
 /// Images that match a text, best first.

@@ -1,0 +1,44 @@
+//! One module a command.
+
+mod archive;
+mod check;
+mod config;
+mod delete;
+mod ingest;
+mod keys;
+mod model;
+mod openapi;
+mod reindex;
+mod search;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::{
+    cli::{Cli, Command},
+    roles,
+};
+
+pub(crate) async fn run(Cli { command, json }: Cli) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(args) => roles::up::run(config::load(&args)?).await,
+        Command::Ingest(args) => ingest::run(args, json).await,
+        Command::Search(args) => search::run(args, json).await,
+        Command::Status(args) => status::run(args, json).await,
+        Command::Delete(args) => delete::run(args, json).await,
+        Command::Export(args) => archive::export(&args, json).await,
+        Command::Import(args) => archive::import(&args, json).await,
+        Command::Reindex(args) => reindex::run(&args, json).await,
+        Command::Check(args) => check::run(&args, json).await,
+        Command::Model(args) => model::run(args, json).await,
+        Command::Keys(args) => keys::run(args, json),
+        Command::Config(args) => config::print(&args, json),
+        Command::Openapi => openapi::print(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "imagesearch", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,10 +1,16 @@
 //! Durable hand-over of ingest jobs: at-least-once, leased, retried, dead-lettered; and the task states users see of them.
 
+#[cfg(test)]
+mod conformance;
+mod sqlite;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use shared::{ImageId, Job, ModelFingerprint, Task, TaskFailure, TaskId, TaskResult, TaskStatus};
+
+pub use self::sqlite::SqliteQueue;
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -14,6 +20,8 @@ pub enum QueueError {
     /// The lease ran out and the job is another worker's now, or over.
     #[error("the lease of task {0} is lost")]
     LeaseLost(TaskId),
+    #[error("the cursor is not one of this list")]
+    Cursor,
     /// Worth another try: the store is away, slow or refusing for now.
     #[error("queue is not available: {context}")]
     Unavailable { context: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },

@@ -1,0 +1,137 @@
+//! One JSON object a line, flat: time, level, target, message, the event's fields and those of the spans around it.
+//! tracing-subscriber's own nests the spans, so that `request_id` would be at another place in every line.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    fmt::{
+        FmtContext, FormatEvent, FormattedFields,
+        format::{JsonFields, Writer},
+    },
+    registry::LookupSpan,
+};
+
+pub(super) struct Json;
+
+impl<S> FormatEvent<S, JsonFields> for Json
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        let mut line = Fields::default();
+        line.0.insert("time".to_owned(), jiff::Timestamp::now().to_string().into());
+        line.0.insert("level".to_owned(), metadata.level().as_str().into());
+        line.0.insert("target".to_owned(), metadata.target().into());
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
+                line.0.extend(serde_json::from_str::<Map<String, Value>>(&fields.fields).unwrap_or_default());
+            }
+        }
+        // Last, so that what the event says about itself wins over its spans.
+        event.record(&mut line);
+        writeln!(writer, "{}", Value::Object(line.0))
+    }
+}
+
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_flat_and_carries_the_fields_of_its_spans() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .fmt_fields(JsonFields::new())
+            .event_format(Json)
+            .with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let span = tracing::info_span!("request", request_id = "r-1", key_id = tracing::field::Empty);
+            let _entered = span.enter();
+            span.record("key_id", "k-1");
+            tracing::warn!(status = 503, error = "disk \"full\"", "not\nstored");
+        });
+        let bytes = sink.0.lock().expect("not poisoned").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        assert_eq!(text.lines().count(), 1);
+        let line: Value = serde_json::from_str(&text).expect("JSON");
+        for (name, value) in [
+            ("level", Value::from("WARN")),
+            ("message", "not\nstored".into()),
+            ("request_id", "r-1".into()),
+            ("key_id", "k-1".into()),
+            ("status", 503.into()),
+            ("error", "disk \"full\"".into()),
+        ] {
+            assert_eq!(line[name], value, "{name}");
+        }
+        assert!(line["time"].is_string() && line["target"].is_string());
+    }
+}

@@ -1,0 +1,165 @@
+//! What a user meets when configuring: layers, mistakes, and the reference.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use shared::config::{self, AuthMode, Config, ConfigError, ConfigProblem, Queue, Source};
+
+fn root() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn load(yaml: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Utf8PathBuf::from_path_buf(folder.path().join("config.yaml")).unwrap();
+    fs::write(&path, yaml).unwrap();
+    config::load(&Source::File(path), variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+fn problems(yaml: &str, variables: &[(&str, &str)]) -> Vec<ConfigProblem> {
+    match load(yaml, variables) {
+        Err(ConfigError::Invalid(problems)) => problems,
+        other => panic!("expected problems, found {other:?}"),
+    }
+}
+
+fn texts(problems: &[ConfigProblem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_shipped_file_loads() {
+    for role in ["imagesearch", "ingestapi", "ingestworker", "searchapi", "cdnapi"] {
+        let path = root().join(format!("conf/{role}.yaml"));
+        config::load(&Source::File(path), []).unwrap_or_else(|fault| panic!("{role}: {fault}"));
+    }
+}
+
+#[test]
+fn nothing_set_is_the_default() {
+    assert_eq!(load("", &[]).unwrap(), Config::default());
+    assert_eq!(load("# only a comment\nauth:\n", &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn a_variable_wins_over_the_file_whatever_its_case() {
+    let yaml = "auth: {mode: none}\nsearchapi: {max_limit: 5, listen: '127.0.0.1:1'}\n";
+    let config =
+        load(yaml, &[("IMAGESEARCH_SEARCHAPI__MAX_LIMIT", "7"), ("imagesearch_log__filter", "debug")]).unwrap();
+    assert_eq!(config.auth.mode, AuthMode::None);
+    assert_eq!(config.searchapi.max_limit, 7);
+    assert_eq!(config.searchapi.listen.port(), 1);
+    assert_eq!(config.log.filter, "debug");
+}
+
+#[test]
+fn lists_are_separated_by_commas() {
+    let config = load(
+        "",
+        &[
+            ("IMAGESEARCH_CDNAPI__VARIANT_SIZES", "100, 200"),
+            ("IMAGESEARCH_INGESTWORKER__FETCH__ALLOW_NETWORKS", "10.1.0.0/16,fd00::/8"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.cdnapi.variant_sizes, [100, 200]);
+    assert_eq!(config.ingestworker.fetch.allow_networks, ["10.1.0.0/16", "fd00::/8"]);
+}
+
+#[test]
+fn an_adapter_keeps_its_other_defaults_when_one_key_is_set() {
+    let config = load("", &[("IMAGESEARCH_QUEUE__MAX_JOBS", "5")]).unwrap();
+    assert_eq!(config.queue, Queue::Sqlite { path: None, max_jobs: 5, keep_tasks: 100_000 });
+}
+
+#[test]
+fn a_secret_comes_from_a_file_and_never_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    fs::write(&path, "hf_secret\n").unwrap();
+    let config = load("", &[("IMAGESEARCH_MODEL__TOKEN_FILE", path.to_str().unwrap())]).unwrap();
+    assert_eq!(config.model.token.as_ref().unwrap().reveal(), "hf_secret");
+    assert!(!config.to_yaml().unwrap().contains("hf_secret"));
+    assert!(!format!("{config:?}").contains("hf_secret"));
+
+    let missing = problems("", &[("IMAGESEARCH_MODEL__TOKEN_FILE", "/nowhere/token")]);
+    assert!(matches!(&missing[..], [ConfigProblem::SecretFile { path, .. }] if path == "/nowhere/token"));
+    let twice = [("IMAGESEARCH_MODEL__TOKEN", "a"), ("IMAGESEARCH_MODEL__TOKEN_FILE", path.to_str().unwrap())];
+    let twice = texts(&problems("", &twice));
+    assert_eq!(twice, ["IMAGESEARCH_MODEL__TOKEN and IMAGESEARCH_MODEL__TOKEN_FILE are both set; keep one"]);
+}
+
+#[test]
+fn a_key_that_ends_in_file_is_not_taken_for_a_secret() {
+    let config = load("", &[("IMAGESEARCH_AUTH__KEYS_FILE", "/etc/keys.json")]).unwrap();
+    assert_eq!(config.keys_file(), "/etc/keys.json");
+    assert_eq!(Config::default().keys_file(), "data/keys.json");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_one() {
+    let found = problems(
+        "ingestapi: {max_image_byte: 5}\nbatch_size: 4\nqueues: {}\n",
+        &[("IMAGESEARCH_SEARCHAPI__LISTN", "127.0.0.1:1"), ("IMAGESEARCH_SEARCHAPI__SERVICE_HOST", "x")],
+    );
+    let nearest: Vec<_> = found
+        .iter()
+        .map(|problem| match problem {
+            ConfigProblem::UnknownKey { key, nearest, .. } => (key.as_str(), nearest.as_str()),
+            other => panic!("{other}"),
+        })
+        .collect();
+    assert!(nearest.contains(&("ingestapi.max_image_byte", "ingestapi.max_image_bytes")), "{nearest:?}");
+    assert!(nearest.contains(&("batch_size", "ingestworker.batch_size")), "{nearest:?}");
+    assert!(nearest.contains(&("searchapi.listn", "searchapi.listen")), "{nearest:?}");
+    assert_eq!(nearest.len(), 5);
+    assert!(texts(&found)[0].contains("did you mean"), "{found:?}");
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let found = texts(&problems(
+        "searchapi: {listen: nowhere, max_limit: many}\nqueue: {type: carrier_pigeon}\nlog: {filter: 'a=b=c'}\n",
+        &[("IMAGESEARCH_HTTP__IDLE_TIMEOUT_MS", "soon"), ("IMAGESEARCH_INGESTWORKER__BATCH_SIZE", "0")],
+    ));
+    for part in [
+        "searchapi.listen: invalid socket address",
+        "searchapi.max_limit: invalid type: string \"many\"",
+        "queue.type: unknown variant `carrier_pigeon`, expected `sqlite`",
+        "log.filter: \"a=b=c\"",
+        "http.idle_timeout_ms: expected a number, found \"soon\"",
+        "ingestworker.batch_size: must be more than 0",
+    ] {
+        assert!(found.iter().any(|problem| problem.contains(part)), "{part} is not in {found:#?}");
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_yaml_is_named() {
+    let missing = config::load(&Source::File("/nowhere/config.yaml".into()), []).unwrap_err();
+    assert!(missing.to_string().contains("/nowhere/config.yaml"));
+    let broken = load("auth: [unclosed", &[]).unwrap_err().to_string();
+    assert!(broken.contains("config.yaml"), "{broken}");
+    assert_eq!(config::load(&Source::Role("no-such-role"), []).unwrap(), Config::default());
+}
+
+#[test]
+fn the_effective_configuration_gives_itself_again() {
+    let config = load("searchapi: {max_limit: 5}\nmodel: {source: '/models/clip'}\n", &[]).unwrap();
+    assert_eq!(load(&config.to_yaml().unwrap(), &[]).unwrap(), config);
+}
+
+#[test]
+fn the_reference_is_current_and_describes_every_key() {
+    let path = root().join("docs/configuration.md");
+    let markdown = config::markdown();
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        fs::write(&path, &markdown).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), markdown, "run it again with UPDATE_GENERATED=1");
+    for line in markdown.lines().filter(|line| line.starts_with("| `")) {
+        assert!(!line.ends_with("|  |"), "no meaning: {line}");
+    }
+}

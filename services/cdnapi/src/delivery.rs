@@ -9,12 +9,15 @@ use backends::{
     records::{RecordError, Records},
 };
 use bytes::Bytes;
-use embedding::decode::{DecodeError, Limits};
+use embedding::{
+    decode::Limits,
+    variant::{Variant, VariantError},
+};
 use moka::future::Cache;
 use shared::{CopyId, ImageId};
 use tokio::sync::Semaphore;
 
-use crate::variant::{Ladder, VariantSpec};
+use crate::variant::{self, Ladder};
 
 /// Images whose place is remembered.
 const LOCATED_ENTRIES: u64 = 100_000;
@@ -29,8 +32,8 @@ const MAX_VARIANT_BYTES: u64 = 64 << 20;
 pub enum DeliveryError {
     #[error("there is no image {0}")]
     NotFound(ImageId),
-    #[error("this image can't be resized")]
-    Undecodable(#[source] DecodeError),
+    #[error(transparent)]
+    Variant(VariantError),
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error(transparent)]
@@ -104,11 +107,11 @@ impl Delivery {
     }
 
     /// The bytes of a resized copy of an image that is there.
-    pub(crate) async fn variant(&self, image_id: ImageId, spec: &VariantSpec) -> Result<Bytes, DeliveryError> {
+    pub(crate) async fn variant(&self, image_id: ImageId, wanted: &Variant) -> Result<Bytes, DeliveryError> {
         let (_, located) = self.head(image_id).await?;
-        let key = keys::variant(image_id, &spec.name())?;
+        let key = keys::variant(image_id, &variant::name(wanted))?;
         // Many who ask for the same at once wait for one that makes it.
-        let bytes = self.variants.try_get_with(key.clone(), self.load_or_render(image_id, &located, &key, spec));
+        let bytes = self.variants.try_get_with(key.clone(), self.load_or_render(image_id, &located, &key, wanted));
         bytes.await.map_err(DeliveryError::Shared)
     }
 
@@ -117,12 +120,12 @@ impl Delivery {
         image_id: ImageId,
         located: &Located,
         key: &ObjectKey,
-        spec: &VariantSpec,
+        wanted: &Variant,
     ) -> Result<Bytes, DeliveryError> {
         if let Some((_, bytes)) = self.objects.get(key, MAX_VARIANT_BYTES).await? {
             return Ok(bytes);
         }
-        let bytes = self.render(image_id, located, spec).await?;
+        let bytes = self.render(image_id, located, wanted).await?;
         self.objects.put(key, bytes.clone(), backends::objects::PutCondition::None).await?;
         // The image may have been deleted while its copy was made: then nobody else removes the copy.
         if self.records.get(image_id).await?.is_none_or(|record| record.document().is_none()) {
@@ -132,17 +135,17 @@ impl Delivery {
         Ok(bytes)
     }
 
-    async fn render(&self, image_id: ImageId, located: &Located, spec: &VariantSpec) -> Result<Bytes, DeliveryError> {
+    async fn render(&self, image_id: ImageId, located: &Located, wanted: &Variant) -> Result<Bytes, DeliveryError> {
         let permit = self.renders.clone().acquire_owned().await;
         let original = self.objects.get(&located.key, self.limits.max_bytes).await?;
         let (_, original) = original.ok_or(DeliveryError::NotFound(image_id))?;
-        let (spec, limits) = (*spec, self.limits);
+        let (wanted, limits) = (*wanted, self.limits);
         let rendered = tokio::task::spawn_blocking(move || {
             // Held to the end, also when the client has gone away meanwhile.
             let _permit = permit;
-            spec.render(&original, &limits)
+            wanted.render(&original, &limits)
         });
-        rendered.await?.map(Bytes::from).map_err(DeliveryError::Undecodable)
+        rendered.await?.map(Bytes::from).map_err(DeliveryError::Variant)
     }
 
     /// Does something with an original where it is remembered to lie; looks again when it is not there any more, since an

@@ -6,13 +6,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use embedding::variant::Variant;
 use shared::{ImageId, http::Problem};
 
 use crate::{
     delivery::{Delivery, Located},
     precondition::{self, Verdict},
     range::{self, Wanted},
-    variant::VariantSpec,
+    variant,
 };
 
 /// For ever, because other bytes have another id; by everybody's cache only when nobody needs a key.
@@ -59,18 +60,18 @@ pub(crate) async fn original(delivery: &Delivery, image_id: ImageId, method: &Me
 }
 
 /// A resized copy, whole.
-pub(crate) async fn variant(delivery: &Delivery, image_id: ImageId, spec: &VariantSpec, headers: &HeaderMap) -> Result<Response, Problem> {
-    let etag = format!("\"{image_id}-{}\"", spec.name());
+pub(crate) async fn resized(delivery: &Delivery, image_id: ImageId, wanted: &Variant, headers: &HeaderMap) -> Result<Response, Problem> {
+    let etag = format!("\"{image_id}-{}\"", variant::name(wanted));
     if headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH) {
         delivery.head(image_id).await?;
         if let Some(refusal) = by_condition(headers, &etag) {
             return Ok(refusal);
         }
     }
-    let bytes: Bytes = delivery.variant(image_id, spec).await?;
+    let bytes: Bytes = delivery.variant(image_id, wanted).await?;
     let length = bytes.len() as u64;
     let mut response = base(StatusCode::OK, &etag, Body::from(bytes));
-    set(&mut response, header::CONTENT_TYPE, spec.format.content_type());
+    set(&mut response, header::CONTENT_TYPE, wanted.format.mime());
     set(&mut response, header::CONTENT_LENGTH, &length.to_string());
     Ok(response)
 }

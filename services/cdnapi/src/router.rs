@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, Method},
     response::Response,
 };
+use embedding::variant::Variant;
 use serde::Deserialize;
 use shared::{
     ImageId,
@@ -16,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     delivery::Delivery,
     respond,
-    variant::{Fit, Format, VariantSpec},
+    variant::{Fit, Format},
 };
 
 /// Above any screen; larger values are mistakes.
@@ -71,14 +72,14 @@ async fn get_original(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    match params.spec(&delivery)? {
-        Some(spec) => respond::variant(&delivery, image_id, &spec, &headers).await,
+    match params.wanted(&delivery)? {
+        Some(wanted) => respond::resized(&delivery, image_id, &wanted, &headers).await,
         None => respond::original(&delivery, image_id, &method, &headers).await,
     }
 }
 
 impl VariantParams {
-    fn spec(&self, delivery: &Delivery) -> Result<Option<VariantSpec>, Problem> {
+    fn wanted(&self, delivery: &Delivery) -> Result<Option<Variant>, Problem> {
         let Self { w, h, fit, format } = self;
         if w.is_none() && h.is_none() && fit.is_none() && format.is_none() {
             return Ok(None);
@@ -93,6 +94,7 @@ impl VariantParams {
         if width.is_none() && height.is_none() {
             width = delivery.ladder().largest();
         }
-        Ok(Some(VariantSpec { width, height, fit: fit.unwrap_or_default(), format: format.unwrap_or_default() }))
+        let (fit, format) = (fit.unwrap_or_default().into(), format.unwrap_or_default().into());
+        Ok(Some(Variant { width, height, fit, format }))
     }
 }

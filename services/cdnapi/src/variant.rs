@@ -1,9 +1,6 @@
 //! Which resized copies there can be: their sizes come from a fixed ladder, so that strangers can't fill the store.
 
-use embedding::{
-    decode::{DecodeError, Limits},
-    variant,
-};
+use embedding::variant::{self, Variant};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -23,16 +20,6 @@ pub(crate) enum Format {
     #[default]
     Webp,
     Jpeg,
-}
-
-/// A resized copy. Never larger than the original.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct VariantSpec {
-    /// Pixels; free when absent.
-    pub width: Option<u32>,
-    pub height: Option<u32>,
-    pub fit: Fit,
-    pub format: Format,
 }
 
 /// The sizes in pixels that wanted ones are snapped up to, ascending.
@@ -56,45 +43,36 @@ impl Ladder {
     }
 }
 
-impl Format {
-    pub(crate) fn content_type(self) -> &'static str {
-        match self {
-            Self::Webp => "image/webp",
-            Self::Jpeg => "image/jpeg",
-        }
-    }
-
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Webp => "webp",
-            Self::Jpeg => "jpg",
+impl From<Fit> for variant::Fit {
+    fn from(fit: Fit) -> Self {
+        match fit {
+            Fit::Contain => Self::Contain,
+            Fit::Cover => Self::Cover,
         }
     }
 }
 
-impl VariantSpec {
-    /// Names the copy in the store: `cover-240x320.webp`, with 0 for a free side.
-    pub(crate) fn name(&self) -> String {
-        let fit = match self.fit {
-            Fit::Contain => "contain",
-            Fit::Cover => "cover",
-        };
-        let side = |side: Option<u32>| side.unwrap_or(0);
-        format!("{fit}-{}x{}.{}", side(self.width), side(self.height), self.format.extension())
+impl From<Format> for variant::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Webp => Self::Webp,
+            Format::Jpeg => Self::Jpeg,
+        }
     }
+}
 
-    /// Decodes, resizes and encodes; takes as long as that takes.
-    pub(crate) fn render(&self, original: &[u8], limits: &Limits) -> Result<Vec<u8>, DecodeError> {
-        let fit = match self.fit {
-            Fit::Contain => variant::Fit::Contain,
-            Fit::Cover => variant::Fit::Cover,
-        };
-        let format = match self.format {
-            Format::Webp => variant::Format::Webp,
-            Format::Jpeg => variant::Format::Jpeg,
-        };
-        variant::render(original, &variant::VariantSpec { width: self.width, height: self.height, fit, format }, limits)
-    }
+/// Names a copy in the store: `cover-240x320.webp`, with 0 for a free side.
+pub(crate) fn name(variant: &Variant) -> String {
+    let fit = match variant.fit {
+        variant::Fit::Contain => "contain",
+        variant::Fit::Cover => "cover",
+    };
+    let extension = match variant.format {
+        variant::Format::Webp => "webp",
+        variant::Format::Jpeg => "jpg",
+    };
+    let side = |side: Option<u32>| side.unwrap_or(0);
+    format!("{fit}-{}x{}.{extension}", side(variant.width), side(variant.height))
 }
 
 #[cfg(test)]
@@ -109,9 +87,9 @@ mod tests {
 
     #[test]
     fn every_copy_has_a_name_of_its_own() {
-        let spec = VariantSpec { width: Some(240), height: None, fit: Fit::Cover, format: Format::Webp };
-        assert_eq!(spec.name(), "cover-240x0.webp");
-        assert_ne!(VariantSpec { height: Some(240), ..spec }.name(), spec.name());
-        assert_ne!(VariantSpec { format: Format::Jpeg, ..spec }.name(), spec.name());
+        let variant = Variant { width: Some(240), height: None, fit: variant::Fit::Cover, format: variant::Format::Webp };
+        assert_eq!(name(&variant), "cover-240x0.webp");
+        assert_ne!(name(&Variant { height: Some(240), ..variant }), name(&variant));
+        assert_ne!(name(&Variant { format: variant::Format::Jpeg, ..variant }), name(&variant));
     }
 }

@@ -1,7 +1,7 @@
 //! The one map from faults of a search to what a client is told.
 
 use backends::index::IndexError;
-use embedding::EmbedError;
+use embedding::{EmbedError, ModelError, decode::DecodeError};
 use shared::http::Problem;
 
 use crate::search::SearchError;
@@ -30,6 +30,12 @@ fn index_problem(fault: &IndexError) -> Problem {
 }
 
 fn embedding_problem(fault: &EmbedError) -> Problem {
-    let _ = fault;
-    Problem::internal(fault)
+    match fault {
+        EmbedError::Decode(DecodeError::UnsupportedType(_)) => Problem::unsupported_type(fault.to_string()),
+        EmbedError::Decode(DecodeError::TooLarge { .. }) => Problem::too_large(fault.to_string()),
+        EmbedError::Decode(DecodeError::Corrupt { .. }) => Problem::unprocessable(fault.to_string()),
+        EmbedError::Model(ModelError::EmptyText) => Problem::empty_query(fault.to_string()),
+        EmbedError::Model(cause) if cause.is_permanent() => Problem::unprocessable(fault.to_string()),
+        EmbedError::Model(cause) => Problem::internal(cause),
+    }
 }

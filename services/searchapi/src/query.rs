@@ -109,5 +109,5 @@ impl ListParams {
 /// An absent or blank filter lets everything pass.
 fn parse_filter(text: Option<&str>) -> Result<Option<Filter>, Problem> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    filter::parse(text).map(Some).map_err(|fault| Problem::invalid_filter(fault.to_string(), fault.column()))
+    filter::parse(text).map(Some).map_err(|fault| Problem::invalid_filter(fault.to_string(), fault.column))
 }

@@ -1,6 +1,9 @@
 //! The HTTP API as a whole: every service's routes on one origin, and their description.
 
-use shared::http::{self, session};
+use std::sync::Arc;
+
+use axum::Router;
+use shared::http::{self, Auth, session};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -17,4 +20,9 @@ pub(crate) fn document() -> OpenApi {
     ];
     let whole = services.into_iter().reduce(|whole, service| whole.merge_from(service)).unwrap_or_default();
     http::document(TITLE, DESCRIPTION, OpenApiRouter::<()>::with_openapi(whole))
+}
+
+/// One service on its own address: its routes, signing in, and its description.
+pub(crate) fn alone(role: &str, routes: OpenApiRouter, auth: &Arc<Auth>) -> Router {
+    http::with_docs(role, DESCRIPTION, routes.merge(session::router(auth.clone())))
 }

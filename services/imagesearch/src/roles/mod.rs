@@ -1,5 +1,9 @@
 //! How the parts become a process.
 
 pub(crate) mod api;
+pub(crate) mod model;
+mod services;
+pub(crate) mod signals;
+mod sweeper;
 mod ui;
 pub(crate) mod up;

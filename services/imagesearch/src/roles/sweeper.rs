@@ -1,0 +1,33 @@
+//! Mends in the background what a process that died in between has left: at start and every few minutes.
+
+use std::{sync::Arc, time::Duration};
+
+use backends::{Stores, index::Collection, survey::SurveyOptions, sweep::sweep};
+use tokio_util::sync::CancellationToken;
+
+pub(super) async fn run(
+    stores: Stores,
+    collection: Arc<dyn Collection>,
+    interval: Duration,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            swept = sweep(&stores, &collection, SurveyOptions::default()) => match swept {
+                Ok(swept) if swept == Default::default() => tracing::debug!("the sweep found nothing to do"),
+                Ok(swept) => tracing::info!(
+                    enqueued = swept.enqueued, left = swept.left, mended = swept.mended, unmended = swept.unmended,
+                    "the sweep brought index and queue in line with the stored images"
+                ),
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the sweep broke off; it is tried again"),
+            },
+        }
+    }
+}

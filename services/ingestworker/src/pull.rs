@@ -1,0 +1,98 @@
+//! The loop that takes jobs, never more than can run and none once a drain has begun, and the stages behind it:
+//! prepare (read or fetch, decode; many at once) → embed (a batch at a time) → write (a batch at a time).
+//!
+//! A stage takes whatever is ready when it becomes free, up to a batch: a single upload goes through at once, and a
+//! flood fills the batches by itself, without a timer.
+
+use std::{sync::Arc, time::Duration};
+
+use backends::queue::Lease;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    Worker, embed,
+    leases::{Held, Leases},
+    prepare::{self, Prepared},
+    write,
+};
+
+/// How long one fetch waits for a first job; also the longest that a drain waits for a fetch under way.
+const FETCH_WAIT: Duration = Duration::from_millis(500);
+/// Between two tries while the queue is away.
+const QUEUE_AWAY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The entrance of the stages.
+struct Entrance {
+    worker: Arc<Worker>,
+    leases: Arc<Leases>,
+    ready: mpsc::Sender<Prepared>,
+    /// Bounds the originals that wait in memory for a decoder.
+    originals: Arc<Semaphore>,
+}
+
+pub(crate) async fn run(worker: Arc<Worker>, drain: CancellationToken) {
+    let settings = &worker.settings;
+    let leases =
+        Leases::new(worker.stores.queue.clone(), settings.retry.clone(), settings.lease, settings.max_in_flight);
+    let (ready, prepared) = mpsc::channel(settings.batch_size);
+    let (done, embedded) = mpsc::channel(settings.batch_size);
+    // Dropping the set stops everything.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(keep_alive(leases.clone()));
+    tasks.spawn(embed::run(worker.clone(), prepared, done));
+    tasks.spawn(write::run(worker.clone(), embedded));
+    let originals = Arc::new(Semaphore::new(settings.max_originals));
+    let entrance = Entrance { worker: worker.clone(), leases: leases.clone(), ready, originals };
+
+    entrance.pull(&mut tasks, &drain).await;
+
+    info!("draining: no more jobs are fetched");
+    if tokio::time::timeout(settings.drain_timeout, leases.all_ended()).await.is_err() {
+        tasks.shutdown().await;
+        let count = leases.hand_back_all().await;
+        warn!(count, "the drain took too long; what was left is handed back");
+    }
+}
+
+async fn keep_alive(leases: Arc<Leases>) {
+    leases.keep_alive().await;
+}
+
+impl Entrance {
+    async fn pull(&self, tasks: &mut JoinSet<()>, drain: &CancellationToken) {
+        while !drain.is_cancelled() {
+            let room = tokio::select! {
+                biased;
+                () = drain.cancelled() => return,
+                room = self.leases.room() => room,
+            };
+            // Not raced against the drain: a fetch that is dropped half way may have leased jobs that nobody holds.
+            let fetched = self.fetch(room.len()).await;
+            for (lease, room) in fetched.into_iter().zip(room) {
+                tasks.spawn(self.begin(self.leases.hold(lease, room)));
+            }
+            while tasks.try_join_next().is_some() {}
+        }
+    }
+
+    async fn fetch(&self, max: usize) -> Vec<Lease> {
+        let Worker { stores, embedder, settings, .. } = self.worker.as_ref();
+        match stores.queue.lease(embedder.fingerprint(), max, settings.lease, FETCH_WAIT).await {
+            Ok(leases) => leases,
+            Err(error) => {
+                error!(%error, "cannot fetch jobs");
+                tokio::time::sleep(QUEUE_AWAY_PAUSE).await;
+                Vec::new()
+            }
+        }
+    }
+
+    fn begin(&self, held: Held) -> impl Future<Output = ()> + Send + use<> {
+        prepare::run(self.worker.clone(), held, self.originals.clone(), self.ready.clone())
+    }
+}

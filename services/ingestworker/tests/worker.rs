@@ -1,0 +1,221 @@
+//! What a worker promises, on real stores and the bundled model.
+
+mod world;
+
+use std::time::Duration;
+
+use backends::{index::Collection, keys};
+use futures::future::join_all;
+use ingestapi::ingest::{Accepted, FileInfo};
+use serde_json::json;
+use shared::{FailureCode, Metadata, TaskStatus, filter};
+use world::{World, photo};
+
+#[tokio::test]
+async fn uploads_are_found_once_their_task_says_indexed() {
+    let world = World::start().await;
+    let worker = world.worker();
+    let photos = ["cat.jpg", "bison.jpg", "chameleon.jpg", "africa.jpg"];
+    let uploads = join_all(photos.map(|name| world.upload(photo(name)))).await;
+    for (task_id, image_id) in uploads {
+        let task = world.ended(task_id).await;
+        assert_eq!(task.status, TaskStatus::Indexed, "{task:?}");
+        assert_eq!(task.result.expect("a result").url, format!("/images/{image_id}"));
+        assert!(world.is_indexed(image_id).await);
+        let record = world.stores.records.get(image_id).await.unwrap().expect("a record");
+        let facts = record.document().and_then(|document| document.facts.clone()).expect("facts");
+        assert!(facts.width > 0 && !facts.thumbhash.is_empty() && facts.exif_date.is_none());
+    }
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_delete_wins_over_an_ingest_in_flight() {
+    let world = World::start().await;
+    world.collection.hold();
+    let worker = world.worker();
+    let (task_id, image_id) = world.upload(photo("b_giraffe.jpg")).await;
+    world.collection.reached().await;
+
+    world.ingest.delete(image_id).await.expect("deleted");
+    world.collection.release();
+
+    assert_eq!(world.ended(task_id).await.status, TaskStatus::Superseded);
+    assert!(!world.is_indexed(image_id).await);
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn an_image_uploaded_again_after_its_delete_is_indexed() {
+    let world = World::start().await;
+    world.collection.hold();
+    let worker = world.worker();
+    let (first, image_id) = world.upload(photo("cat.jpg")).await;
+    world.collection.reached().await;
+    world.ingest.delete(image_id).await.expect("deleted");
+    let (second, _) = world.upload(photo("cat.jpg")).await;
+    world.collection.release();
+
+    assert!(!world.ended(first).await.status.is_alive());
+    assert_eq!(world.ended(second).await.status, TaskStatus::Indexed);
+    assert!(world.is_indexed(image_id).await);
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn an_index_that_is_away_for_a_while_loses_nothing() {
+    let world = World::with(|config| config.ingestworker.max_attempts = 100).await;
+    world.collection.fail(12);
+    let worker = world.worker();
+    let uploads = join_all(["cat.jpg", "bison.jpg", "africa.jpg"].map(|name| world.upload(photo(name)))).await;
+    for (task_id, image_id) in uploads {
+        assert_eq!(world.ended(task_id).await.status, TaskStatus::Indexed);
+        assert!(world.is_indexed(image_id).await);
+    }
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_fault_that_stays_ends_with_its_reason_and_a_new_upload_tries_again() {
+    let world = World::with(|config| config.ingestworker.max_attempts = 2).await;
+    world.collection.fail(usize::MAX);
+    let worker = world.worker();
+    let (task_id, image_id) = world.upload(photo("cat.jpg")).await;
+    let task = world.ended(task_id).await;
+    let failure = task.error.expect("a reason");
+    assert_eq!((failure.code, task.attempts), (FailureCode::RetriesExhausted, 2));
+    assert!(failure.detail.contains("not available"), "{}", failure.detail);
+
+    world.collection.fail(0);
+    let (again, _) = world.upload(photo("cat.jpg")).await;
+    assert_eq!(world.ended(again).await.status, TaskStatus::Indexed);
+    assert!(world.is_indexed(image_id).await);
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_damaged_image_fails_alone_at_once_and_for_good() {
+    let world = World::start().await;
+    let damaged = photo("bison.jpg").slice(..200);
+    let (bad, bad_id) = world.upload(damaged).await;
+    let (good, _) = world.upload(photo("cat.jpg")).await;
+    let worker = world.worker();
+    let task = world.ended(bad).await;
+    assert_eq!((task.error.expect("a reason").code, task.attempts), (FailureCode::Corrupt, 1));
+    assert_eq!(world.ended(good).await.status, TaskStatus::Indexed);
+    let record = world.stores.records.get(bad_id).await.unwrap().expect("a record");
+    assert_eq!(record.failure.map(|failure| failure.code), Some(FailureCode::Corrupt));
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn stored_bytes_that_changed_or_vanished_are_told_apart() {
+    let world = World::start().await;
+    let (changed, changed_id) = world.upload(photo("cat.jpg")).await;
+    let (vanished, vanished_id) = world.upload(photo("bison.jpg")).await;
+    let original = async |image_id| {
+        let record = world.stores.records.get(image_id).await.unwrap().expect("a record");
+        keys::original(image_id, record.original.expect("a copy"))
+    };
+    let objects = &world.stores.objects;
+    let put = objects.put(&original(changed_id).await, photo("africa.jpg"), backends::objects::PutCondition::None).await;
+    put.expect("replaced");
+    assert!(objects.delete(&original(vanished_id).await).await.expect("removed"));
+    let worker = world.worker();
+    assert_eq!(world.ended(changed).await.error.expect("a reason").code, FailureCode::Corrupt);
+    assert_eq!(world.ended(vanished).await.error.expect("a reason").code, FailureCode::OriginalMissing);
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn leases_are_kept_alive_so_that_slow_work_is_done_once() {
+    let world = World::with(|config| config.ingestworker.lease_ms = 300).await;
+    world.collection.hold();
+    let (first, second) = (world.worker(), world.worker());
+    let (task_id, _) = world.upload(photo("cat.jpg")).await;
+    world.collection.reached().await;
+    // Four leases long: without heartbeats the other worker would have it by then.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    world.collection.release();
+    let task = world.ended(task_id).await;
+    assert_eq!((task.status, task.attempts, world.collection.upserts()), (TaskStatus::Indexed, 1, 1));
+    first.drain().await;
+    second.drain().await;
+}
+
+#[tokio::test]
+async fn a_job_of_a_worker_that_died_is_delivered_again() {
+    let world = World::with(|config| config.ingestworker.lease_ms = 200).await;
+    world.collection.hold();
+    let doomed = world.worker();
+    let (task_id, image_id) = world.upload(photo("cat.jpg")).await;
+    world.collection.reached().await;
+    doomed.kill();
+    world.collection.release();
+    let heir = world.worker();
+    let task = world.ended(task_id).await;
+    assert_eq!((task.status, task.attempts), (TaskStatus::Indexed, 2));
+    assert!(world.is_indexed(image_id).await);
+    heir.drain().await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_what_is_in_flight() {
+    let world = World::start().await;
+    let worker = world.worker();
+    let uploads = join_all(["cat.jpg", "bison.jpg"].map(|name| world.upload(photo(name)))).await;
+    world.reaches(uploads[0].0, |task| task.status != TaskStatus::Queued).await;
+    worker.drain().await;
+    let task = world.stores.queue.task(uploads[0].0).await.unwrap().expect("a task");
+    assert_eq!(task.status, TaskStatus::Indexed);
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_hands_back_what_is_left() {
+    let world = World::with(|config| config.ingestworker.drain_timeout_ms = 50).await;
+    world.collection.hold();
+    let worker = world.worker();
+    let (task_id, _) = world.upload(photo("cat.jpg")).await;
+    world.collection.reached().await;
+    worker.drain().await;
+    let task = world.stores.queue.task(task_id).await.unwrap().expect("a task");
+    assert_eq!((task.status, task.attempts), (TaskStatus::Queued, 0));
+
+    world.collection.release();
+    let heir = world.worker();
+    assert_eq!(world.ended(task_id).await.status, TaskStatus::Indexed);
+    heir.drain().await;
+}
+
+#[tokio::test]
+async fn uploads_that_race_on_the_same_bytes_end_as_one_image() {
+    let world = World::start().await;
+    let worker = world.worker();
+    let sent = join_all((0..8).map(|_| world.send(photo("cat.jpg"), FileInfo::default()))).await;
+    for accepted in sent {
+        let (Accepted::Queued { task_id, .. } | Accepted::Duplicate { task_id: Some(task_id), .. }) = accepted else {
+            continue;
+        };
+        assert!(!matches!(world.ended(task_id).await.status, TaskStatus::Failed));
+    }
+    assert_eq!(world.collection.count(None).await.unwrap(), 1);
+    let again = world.send(photo("cat.jpg"), FileInfo::default()).await;
+    assert!(matches!(again, Accepted::Duplicate { task_id: None, .. }), "{again:?}");
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn metadata_changed_before_the_work_is_what_filters_see() {
+    let world = World::start().await;
+    let before = Metadata { tags: vec!["before".into()], ..Metadata::default() };
+    let (task_id, image_id) = world.upload_with(photo("cat.jpg"), before).await;
+    world.ingest.change(image_id, json!({"tags": ["after"]})).await.expect("changed");
+    let worker = world.worker();
+    assert_eq!(world.ended(task_id).await.status, TaskStatus::Indexed);
+    let count = async |text: &str| world.collection.count(Some(&filter::parse(text).unwrap())).await.unwrap();
+    assert_eq!((count("tags:\"before\"").await, count("tags:\"after\"").await), (0, 1));
+
+    world.ingest.change(image_id, json!({"tags": null, "caption": "a cat"})).await.expect("changed");
+    assert_eq!((count("tags:\"after\"").await, count("caption:cat").await), (0, 1));
+    worker.drain().await;
+}

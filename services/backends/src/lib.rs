@@ -1,9 +1,25 @@
 //! The three ports to durable state (objects, queue, index), their adapters, and what is built on the ports alone.
 //! Nobody outside this crate names an adapter; `open` is the only place that chooses one.
 
+pub mod archive;
+pub mod check;
+pub mod error;
 pub mod index;
+pub mod intake;
 pub mod keys;
+pub mod lock;
 pub mod metadata;
 pub mod objects;
+pub mod projection;
 pub mod queue;
 pub mod records;
+pub mod reindex;
+mod repair;
+mod stores;
+pub mod survey;
+pub mod sweep;
+
+pub use self::{
+    repair::WhenFull,
+    stores::{OpenCollection, OpenError, RebuildReason, Stores, open},
+};

@@ -98,8 +98,9 @@ impl Records {
                 None => bytes.commit(upload.image_id).await?,
             };
             let record = upload.onto(previous, original);
+            let replaced = previous.and_then(|record| record.original);
             if self.swap_in(&record, stored.as_ref()).await? {
-                self.remove_unused(&record, bytes.committed()).await;
+                self.remove_unused(&record, [replaced, bytes.committed()]).await;
                 return Ok(record);
             }
         }
@@ -181,6 +182,15 @@ impl Records {
         Err(ObjectError::Precondition(keys::record(image_id)).into())
     }
 
+    /// Whether `take_over` would need the bytes of this record.
+    pub(crate) async fn wants_bytes(&self, foreign: &ImageRecord) -> Result<bool, RecordError> {
+        let Some(document) = foreign.document() else { return Ok(false) };
+        let stored = self.read(foreign.image_id).await?;
+        let previous = stored.as_ref().and_then(|stored| stored.record.as_ref().ok());
+        let is_newer_here = previous.is_some_and(|record| record.version > foreign.version);
+        Ok(!is_newer_here && self.usable_copy(previous, document.size_bytes).await?.is_none())
+    }
+
     /// Takes a record over from another store, with its version, unless the one here is as high. Its bytes are committed
     /// from `staged` when it is present and the store has none. Returns whether anything changed.
     pub(crate) async fn take_over(
@@ -207,19 +217,22 @@ impl Records {
                 return Ok(false);
             }
             let original = if brings_bytes { Some(bytes.commit(foreign.image_id).await?) } else { kept };
+            let replaced = previous.and_then(|record| record.original);
             let record = ImageRecord { original, ..foreign.clone() };
             if self.swap_in(&record, stored.as_ref()).await? {
+                self.remove_unused(&record, [replaced, bytes.committed()]).await;
                 return Ok(true);
             }
         }
         Err(ObjectError::Precondition(keys::record(foreign.image_id)).into())
     }
 
-    /// All records, in the order of their ids; `folder` is `keys::RECORDS` or a shard of it. Bounded in memory.
-    pub fn list(&self, folder: &str) -> BoxStream<'static, Result<Stored, RecordError>> {
+    /// All records after that of an image, in the order of their ids; `folder` is `keys::RECORDS` or a shard of it.
+    /// Bounded in memory.
+    pub fn list(&self, folder: &str, start_after: Option<ImageId>) -> BoxStream<'static, Result<Stored, RecordError>> {
         let records = self.clone();
         self.objects
-            .list(folder, None)
+            .list(folder, start_after.map(keys::record).as_ref())
             .map_err(RecordError::from)
             .try_filter_map(|info| async move { Ok(keys::image_of_record(&info.key)) })
             .map_ok(move |image_id| {
@@ -291,14 +304,13 @@ impl Records {
         Ok(info.filter(|info| info.size_bytes == size_bytes).map(|_| copy))
     }
 
-    /// Removes the copy that was committed for a try that another upload overtook. The record that was swapped in names
-    /// the other copy, so no record will ever name this one; if removing it fails, the sweep does it.
-    async fn remove_unused(&self, record: &ImageRecord, committed: Option<CopyId>) {
-        if let Some(copy) = committed
-            && record.original != Some(copy)
-            && let Err(error) = self.objects.delete(&keys::original(record.image_id, copy)).await
-        {
-            tracing::debug!(image_id = %record.image_id, %error, "an unused copy is left to the sweep");
+    /// Removes copies that the new record doesn't name: that of the record it replaced, and one that was committed for a try
+    /// that another upload overtook. No record will ever name them; if removing one fails, the sweep does it.
+    async fn remove_unused(&self, record: &ImageRecord, copies: [Option<CopyId>; 2]) {
+        for copy in copies.into_iter().flatten().filter(|copy| record.original != Some(*copy)) {
+            if let Err(error) = self.objects.delete(&keys::original(record.image_id, copy)).await {
+                tracing::debug!(image_id = %record.image_id, %error, "an unused copy is left to the sweep");
+            }
         }
     }
 }

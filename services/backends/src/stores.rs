@@ -1,0 +1,154 @@
+//! All stores of one deployment, as its configuration says. The only choice between adapters is made here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use camino::Utf8PathBuf;
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::{ImageRecord, ModelFingerprint, StoreId, config};
+use uuid::Uuid;
+
+use crate::{
+    error::StoreError,
+    index::{Collection, CollectionSpec, IndexError, QdrantEdgeIndex, VectorIndex},
+    keys,
+    lock::{FolderLock, LockError},
+    objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore},
+    projection::Projection,
+    queue::{JobQueue, SqliteQueue},
+    records::Records,
+};
+
+const MAX_IDENTITY_BYTES: u64 = 4096;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("the store's identity in {key} can't be read; put it back from a backup", key = keys::store())]
+    Identity(#[source] serde_json::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The stores of one deployment.
+#[derive(Clone)]
+pub struct Stores {
+    pub objects: Arc<dyn ObjectStore>,
+    pub queue: Arc<dyn JobQueue>,
+    pub index: Arc<dyn VectorIndex>,
+    pub records: Records,
+    pub store_id: StoreId,
+    /// Held as long as anybody uses the stores.
+    _lock: Arc<FolderLock>,
+}
+
+/// A model's collection, and whether what it answers can be trusted to be all there is.
+pub struct OpenCollection {
+    pub collection: Arc<dyn Collection>,
+    /// Why it has to be rebuilt (by `sweep`, in the background); `None` when it is the one that was left.
+    pub rebuild: Option<RebuildReason>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebuildReason {
+    /// It was made for another object store, and has been emptied.
+    Foreign,
+    /// It is empty although there are images.
+    Lost,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Identity {
+    store_id: StoreId,
+    created: Timestamp,
+}
+
+/// Opens the stores that the configuration names.
+///
+/// # Errors
+/// `Lock` when another process uses the same folders.
+pub async fn open(config: &config::Config) -> Result<Stores, OpenError> {
+    let data_dir = &config.data_dir;
+    let config::Objects::Folder { path } = &config.objects;
+    let objects_path = path.clone().unwrap_or_else(|| data_dir.join("objects"));
+    let config::Queue::Sqlite { path, max_jobs, keep_tasks } = &config.queue;
+    let queue_path = path.clone().unwrap_or_else(|| data_dir.join("queue.sqlite"));
+    let config::Index::QdrantEdge { path } = &config.index;
+    let index_path = path.clone().unwrap_or_else(|| data_dir.join("index"));
+
+    // SQLite's file is locked through its folder, the data folder by default.
+    let queue_folder = queue_path.parent().map_or_else(|| data_dir.clone(), Utf8PathBuf::from);
+    let lock = FolderLock::acquire(&[data_dir.clone(), objects_path.clone(), index_path.clone(), queue_folder])?;
+    let objects: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(&objects_path).map_err(StoreError::from)?);
+    let queue = SqliteQueue::open(&queue_path, *max_jobs, *keep_tasks).map_err(StoreError::from)?;
+    let index = QdrantEdgeIndex::open(&index_path).map_err(StoreError::from)?;
+    let store_id = identity(objects.as_ref()).await?;
+    let records = Records::new(objects.clone());
+    Ok(Stores { objects, queue: Arc::new(queue), index: Arc::new(index), records, store_id, _lock: Arc::new(lock) })
+}
+
+impl Stores {
+    /// Opens the collection of a model. A foreign one is emptied: it is made of other images than those stored here.
+    pub async fn open_collection(
+        &self,
+        model: &ModelFingerprint,
+        dimension: usize,
+    ) -> Result<OpenCollection, StoreError> {
+        let spec = CollectionSpec { model: model.clone(), dimension, store: self.store_id };
+        match self.index.open(&spec).await {
+            Ok(collection) => {
+                let rebuild = self.is_lost(collection.as_ref()).await?.then_some(RebuildReason::Lost);
+                Ok(OpenCollection { collection, rebuild })
+            }
+            Err(IndexError::ForeignStore { .. }) => {
+                self.index.remove(model).await?;
+                let collection = self.index.open(&spec).await?;
+                Ok(OpenCollection { collection, rebuild: Some(RebuildReason::Foreign) })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What keeps these collections in line with the records.
+    pub fn projection(&self, collections: Vec<Arc<dyn Collection>>) -> Projection {
+        Projection::new(self.records.clone(), self.queue.clone(), collections)
+    }
+
+    async fn is_lost(&self, collection: &dyn Collection) -> Result<bool, StoreError> {
+        if collection.count(None).await? > 0 {
+            return Ok(false);
+        }
+        let mut records = self.records.list(keys::RECORDS, None);
+        while let Some(stored) = records.try_next().await? {
+            if stored.record.as_ref().is_ok_and(|record: &ImageRecord| record.searchable().is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Who the object store is; a new one gets a name.
+async fn identity(objects: &dyn ObjectStore) -> Result<StoreId, OpenError> {
+    let fresh = Identity { store_id: StoreId(Uuid::new_v4()), created: Timestamp::now() };
+    let bytes = Bytes::from(serde_json::to_vec(&fresh).map_err(OpenError::Identity)?);
+    match objects.get(&keys::store(), MAX_IDENTITY_BYTES).await.map_err(StoreError::from)? {
+        Some((_, bytes)) => Ok(parse(&bytes)?.store_id),
+        None => match objects.put(&keys::store(), bytes, PutCondition::Absent).await {
+            Ok(_) => Ok(fresh.store_id),
+            // Another process was faster: its name counts.
+            Err(ObjectError::Precondition(_)) => {
+                let found = objects.get(&keys::store(), MAX_IDENTITY_BYTES).await.map_err(StoreError::from)?;
+                Ok(parse(&found.map(|(_, bytes)| bytes).unwrap_or_default())?.store_id)
+            }
+            Err(error) => Err(StoreError::from(error).into()),
+        },
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Identity, OpenError> {
+    serde_json::from_slice(bytes).map_err(OpenError::Identity)
+}

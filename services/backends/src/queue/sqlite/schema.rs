@@ -62,6 +62,8 @@ fn connect_writer(path: &Utf8Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Syncs the log at every commit: what was acknowledged survives a loss of power.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // One bulk upload doesn't leave a huge log behind.
+    connection.pragma_update(None, "journal_size_limit", 32 << 20)?;
     Ok(connection)
 }
 

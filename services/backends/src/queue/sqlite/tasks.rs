@@ -70,7 +70,7 @@ pub(super) fn clear(batch: &mut Batch<'_>) -> Applied<()> {
 
 /// Writes something, so that a full or read-only disk is noticed.
 pub(super) fn probe(batch: &mut Batch<'_>) -> Applied<()> {
-    batch.connection.prepare_cached(statements::PROBE)?.execute([])?;
+    batch.connection.prepare_cached(statements::PROBE)?.execute([batch.now_us])?;
     Ok(Ok(()))
 }
 

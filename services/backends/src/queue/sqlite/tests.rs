@@ -148,6 +148,17 @@ async fn writes_that_come_at_once_share_a_transaction() {
 }
 
 #[tokio::test]
+async fn readiness_is_shown_by_a_write_that_reaches_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file_in(&folder);
+    let queue = open(&path);
+    let log_bytes = || fs::metadata(format!("{path}-wal")).unwrap().len();
+    let before = log_bytes();
+    queue.ready().await.unwrap();
+    assert!(log_bytes() > before);
+}
+
+#[tokio::test]
 async fn closing_waits_for_what_was_handed_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);

@@ -188,9 +188,6 @@ impl Worker {
         let mut writes = Vec::with_capacity(BATCH_WRITES);
         while incoming.blocking_recv_many(&mut writes, BATCH_WRITES) > 0 {
             let failure = self.commit(&mut writes).err().map(Arc::new);
-            if let Some(error) = &failure {
-                tracing::error!(%error, path = %self.path, writes = writes.len(), "queue transaction failed");
-            }
             for write in writes.drain(..) {
                 write.answer(failure.clone().map(|source| unavailable(&self.path, source)));
             }

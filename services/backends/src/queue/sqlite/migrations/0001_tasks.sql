@@ -36,6 +36,13 @@ CREATE TABLE task_counts (
 INSERT INTO task_counts (status, tasks)
 VALUES ('queued', 0), ('processing', 0), ('indexed', 0), ('failed', 0), ('duplicate', 0), ('superseded', 0);
 
+-- One row that is changed to see whether the disk takes writes.
+CREATE TABLE probe (
+    probed_us INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO probe (probed_us) VALUES (0);
+
 CREATE TRIGGER tasks_count_insert AFTER INSERT ON tasks BEGIN
     UPDATE task_counts SET tasks = tasks + 1 WHERE status = NEW.status;
 END;

@@ -24,7 +24,11 @@ pub enum QueueError {
     Cursor,
     /// Worth another try: the store is away, slow or refusing for now.
     #[error("queue is not available: {context}")]
-    Unavailable { context: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Unavailable {
+        context: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// The right to work on a job until the lease expires. Extend it by heartbeat, end it by one of the outcomes.
@@ -81,7 +85,13 @@ pub trait JobQueue: Send + Sync {
     async fn enqueue(&self, jobs: &[Job]) -> Result<(), QueueError>;
 
     /// Leases up to `max` jobs of one model for `lease`, oldest first; waits at most `wait` for the first.
-    async fn lease(&self, model: &ModelFingerprint, max: usize, lease: Duration, wait: Duration) -> Result<Vec<Lease>, QueueError>;
+    async fn lease(
+        &self,
+        model: &ModelFingerprint,
+        max: usize,
+        lease: Duration,
+        wait: Duration,
+    ) -> Result<Vec<Lease>, QueueError>;
 
     /// Heartbeat: the lease ends `lease` from now.
     async fn extend(&self, lease: &Lease, duration: Duration) -> Result<(), QueueError>;

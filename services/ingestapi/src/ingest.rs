@@ -7,6 +7,7 @@ use backends::{
     error::StoreError,
     index::Collection,
     intake::{Intake, IntakeError, Received, clean_name, find_duplicate},
+    metadata::MetadataError,
     projection::Projection,
     queue::{QueueError, TaskPage, TaskQuery},
     records::RecordError,

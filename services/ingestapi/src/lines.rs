@@ -5,13 +5,13 @@ use futures::{Stream, StreamExt};
 
 /// One line, without its end. A line that is longer than the limit is skipped to its end and given as `TooLong`.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line {
+pub(crate) enum Line {
     Text(Bytes),
     TooLong,
 }
 
 /// Reads lines from a body.
-pub struct Lines<S> {
+pub(crate) struct Lines<S> {
     body: S,
     buffer: BytesMut,
     limit: usize,
@@ -24,12 +24,12 @@ impl<S, E> Lines<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    pub fn new(body: S, limit: usize) -> Self {
+    pub(crate) fn new(body: S, limit: usize) -> Self {
         Self { body, buffer: BytesMut::new(), limit, is_skipping: false, is_over: false }
     }
 
     /// The next line; `None` at the end. A last line without an end counts.
-    pub async fn next(&mut self) -> Result<Option<Line>, E> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Line>, E> {
         loop {
             if let Some(line) = self.take_line() {
                 return Ok(Some(line));

@@ -1,11 +1,10 @@
 //! Lists of URLs, as one JSON document or as one JSON line each.
 
+use backends::metadata::{self, MetadataError};
 use serde::Deserialize;
 use shared::Metadata;
 use url::Url;
 use utoipa::ToSchema;
-
-use crate::metadata::{self, InvalidMetadata};
 
 /// The longest URL that is taken, in bytes.
 const MAX_URL_BYTES: usize = 8192;
@@ -56,7 +55,7 @@ pub enum InvalidItem {
     #[error("the line has more than {limit} bytes")]
     LineTooLong { limit: usize },
     #[error(transparent)]
-    Metadata(#[from] InvalidMetadata),
+    Metadata(#[from] MetadataError),
 }
 
 impl UrlItem {
@@ -80,7 +79,8 @@ impl UrlItem {
     /// Reads one line of a bulk list.
     pub fn from_line(line: &[u8]) -> Result<Self, InvalidItem> {
         let line: BulkLine = serde_json::from_slice(line).map_err(InvalidItem::Line)?;
-        Self::new(&line.url, metadata::check(line.metadata)?)
+        metadata::validate(&line.metadata)?;
+        Self::new(&line.url, line.metadata)
     }
 }
 

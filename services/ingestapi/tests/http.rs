@@ -1,5 +1,7 @@
 //! What `ingestapi` promises over HTTP.
 
+#![allow(clippy::unwrap_used)]
+
 mod api;
 
 use api::{Api, answer, file, png};
@@ -71,8 +73,20 @@ async fn metadata_is_that_of_the_files_after_it() {
 #[tokio::test]
 async fn names_come_back_in_their_own_script_and_without_folders() {
     let api = Api::start().await;
-    let names = ["Жираф.png", "キリン 🦒.png", "زرافة.png", "जिराफ़.png", "長頸鹿.png", "ยีราฟ.png", "a\"b;c.png", "photos/2024/cat.png"];
-    let form = names.iter().enumerate().fold(Form::new(), |form, (number, name)| form.part("file", file(name, png(number as u32))));
+    let names = [
+        "Жираф.png",
+        "キリン 🦒.png",
+        "زرافة.png",
+        "जिराफ़.png",
+        "長頸鹿.png",
+        "ยีราฟ.png",
+        "a\"b;c.png",
+        "photos/2024/cat.png",
+    ];
+    let form = names
+        .iter()
+        .enumerate()
+        .fold(Form::new(), |form, (number, name)| form.part("file", file(name, png(number as u32))));
     let (_, body) = api.post_form(form).await;
     let found: Vec<_> = body["tasks"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
     assert_eq!(found[..7], names[..7]);
@@ -97,7 +111,9 @@ async fn an_image_on_its_way_is_a_duplicate_until_it_is_deleted() {
 #[tokio::test]
 async fn metadata_is_changed_by_a_merge_patch() {
     let api = Api::start().await;
-    let form = Form::new().text("metadata", json!({"tags": ["a"], "caption": "old"}).to_string()).part("file", file("a.png", png(1)));
+    let form = Form::new()
+        .text("metadata", json!({"tags": ["a"], "caption": "old"}).to_string())
+        .part("file", file("a.png", png(1)));
     assert_eq!(api.post_form(form).await.0, 202);
     let patch = async |id: &str, patch: Value| {
         let request = api.client.patch(api.url(&format!("/api/v1/ingest/images/{id}")));
@@ -117,7 +133,8 @@ async fn metadata_is_changed_by_a_merge_patch() {
 #[tokio::test]
 async fn urls_are_queued_and_what_is_none_is_told() {
     let api = Api::start().await;
-    let urls = json!({"urls": ["https://example.org/a.jpg", "nowhere", "file:///etc/passwd"], "metadata": {"tags": ["web"]}});
+    let urls =
+        json!({"urls": ["https://example.org/a.jpg", "nowhere", "file:///etc/passwd"], "metadata": {"tags": ["web"]}});
     let (status, body) = api.post("application/json", urls.to_string()).await;
     assert_eq!((status, statuses(&body)), (202, vec!["queued", "failed", "failed"]));
     assert_eq!(body["tasks"][1]["error"]["status"], 422);
@@ -131,7 +148,13 @@ async fn urls_are_queued_and_what_is_none_is_told() {
 async fn every_bulk_line_has_an_answer_of_its_own() {
     let api = Api::start().await;
     let long = format!("{{\"url\": \"https://example.org/{}\"}}", "x".repeat(70_000));
-    let lines = [r#"{"url": "https://example.org/a.jpg"}"#, "", "nonsense", &long, r#"{"url": "https://example.org/b.jpg", "metadata": {"tags": ["x"]}}"#];
+    let lines = [
+        r#"{"url": "https://example.org/a.jpg"}"#,
+        "",
+        "nonsense",
+        &long,
+        r#"{"url": "https://example.org/b.jpg", "metadata": {"tags": ["x"]}}"#,
+    ];
     let (status, body) = api.post("application/x-ndjson", lines.join("\n")).await;
     assert_eq!((status, statuses(&body)), (202, vec!["queued", "failed", "failed", "queued"]));
     let line = |entry: usize| body["tasks"][entry]["error"]["line"].as_u64();

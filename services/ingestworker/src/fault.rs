@@ -43,7 +43,7 @@ pub(crate) struct RetryPolicy {
 }
 
 /// No server can put a job off for longer.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 impl RetryPolicy {
     /// `attempt` counts from 1.

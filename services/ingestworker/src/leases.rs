@@ -32,7 +32,7 @@ pub(crate) struct Leases {
 }
 
 /// The right to fetch one more job.
-pub(crate) struct Room(OwnedSemaphorePermit);
+pub(crate) type Room = OwnedSemaphorePermit;
 
 /// A leased job. Dropped without an end, its lease runs out and the job is delivered again.
 pub(crate) struct Held {
@@ -53,7 +53,7 @@ impl Leases {
         // The semaphore is never closed.
         let Ok(first) = self.room.clone().acquire_owned().await else { return Vec::new() };
         let more = std::iter::from_fn(|| self.room.clone().try_acquire_owned().ok());
-        std::iter::once(first).chain(more).map(Room).collect()
+        std::iter::once(first).chain(more).collect()
     }
 
     /// Takes charge of a lease that was just fetched.

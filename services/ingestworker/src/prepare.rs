@@ -84,7 +84,7 @@ async fn begin(
         worker.stores.records.read_original(job.image_id, limit).await.map_err(|error| record_fault(&error))?;
     let Some((record, bytes)) = original else { return Ok(Step::End(Outcome::Superseded)) };
     check_bytes(&record, bytes.clone()).await?;
-    let image = worker.embedder.prepare(bytes).await.map_err(decode_fault)?;
+    let image = worker.embedder.prepare(bytes).await.map_err(|error| decode_fault(&error))?;
     Ok(Step::Embed { image_id: job.image_id, image })
 }
 
@@ -152,8 +152,8 @@ fn object_fault(error: &ObjectError) -> Fault {
     }
 }
 
-fn decode_fault(error: DecodeError) -> Fault {
-    let code = match &error {
+fn decode_fault(error: &DecodeError) -> Fault {
+    let code = match error {
         DecodeError::UnsupportedType(_) => FailureCode::UnsupportedType,
         DecodeError::TooLarge { .. } => FailureCode::TooLarge,
         DecodeError::Corrupt { .. } => FailureCode::Corrupt,

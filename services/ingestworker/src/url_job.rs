@@ -53,11 +53,11 @@ async fn stored_before(worker: &Worker, held: &Held) -> Result<Option<Target>, F
 
 async fn receive(worker: &Worker, url: &Url) -> Result<(Url, Received), Fault> {
     let stores = &worker.stores;
-    let mut body = worker.fetcher.open(url).await.map_err(fetch_fault)?;
+    let mut body = worker.fetcher.open(url).await.map_err(|error| fetch_fault(&error))?;
     let limit = worker.settings.max_image_bytes;
     let begun = Intake::begin(stores.objects.as_ref(), limit).await;
     let mut intake = begun.map_err(fault)?;
-    while let Some(bytes) = body.chunk().await.map_err(fetch_fault)? {
+    while let Some(bytes) = body.chunk().await.map_err(|error| fetch_fault(&error))? {
         intake.write(bytes).await.map_err(|error| intake_fault(url, error))?;
     }
     let received = intake.finish().map_err(|error| intake_fault(url, error))?;
@@ -70,8 +70,8 @@ fn name_of(url: &Url) -> Option<String> {
     clean_name(&percent_decode_str(last).decode_utf8_lossy())
 }
 
-fn fetch_fault(error: FetchError) -> Fault {
-    let reason = TaskFailure::from(&error);
+fn fetch_fault(error: &FetchError) -> Fault {
+    let reason = TaskFailure::from(error);
     if error.is_transient() {
         Fault::Transient { reason, after: error.retry_after() }
     } else {

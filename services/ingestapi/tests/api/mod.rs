@@ -1,5 +1,7 @@
 //! A served `ingestapi` over real stores in a temporary folder. There is no worker: tasks stay queued.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::{net::SocketAddr, sync::Arc};
 
 use backends::{Stores, index::Collection};
@@ -18,21 +20,21 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub struct Api {
-    pub address: SocketAddr,
-    pub client: reqwest::Client,
-    pub stores: Stores,
-    pub collection: Arc<dyn Collection>,
-    pub shutdown: CancellationToken,
+pub(crate) struct Api {
+    pub(crate) address: SocketAddr,
+    pub(crate) client: reqwest::Client,
+    pub(crate) stores: Stores,
+    pub(crate) collection: Arc<dyn Collection>,
+    pub(crate) shutdown: CancellationToken,
     folder: TempDir,
 }
 
 impl Api {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(100 << 20, 1000, Auth::off()).await
     }
 
-    pub async fn with(max_image_bytes: u64, max_jobs: u64, auth: Arc<Auth>) -> Self {
+    pub(crate) async fn with(max_image_bytes: u64, max_jobs: u64, auth: Arc<Auth>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data_dir = Utf8PathBuf::from_path_buf(folder.path().to_owned()).expect("a UTF-8 path");
         let queue = Queue::Sqlite { path: None, max_jobs, keep_tasks: 1000 };
@@ -54,32 +56,33 @@ impl Api {
         Self { address, client: reqwest::Client::new(), stores, collection, shutdown, folder }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         answer(self.client.get(self.url(path)).send().await.expect("an answer")).await
     }
 
-    pub async fn post_form(&self, form: reqwest::multipart::Form) -> (u16, Value) {
+    pub(crate) async fn post_form(&self, form: reqwest::multipart::Form) -> (u16, Value) {
         answer(self.client.post(self.url("/api/v1/ingest")).multipart(form).send().await.expect("an answer")).await
     }
 
-    pub async fn post(&self, content_type: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+    pub(crate) async fn post(&self, content_type: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
         let request = self.client.post(self.url("/api/v1/ingest")).header("content-type", content_type).body(body);
         answer(request.send().await.expect("an answer")).await
     }
 
     /// Uploads one image; gives its entry.
-    pub async fn upload(&self, bytes: Vec<u8>) -> Value {
-        let (status, body) = self.post_form(reqwest::multipart::Form::new().part("file", file("photo.png", bytes))).await;
+    pub(crate) async fn upload(&self, bytes: Vec<u8>) -> Value {
+        let (status, body) =
+            self.post_form(reqwest::multipart::Form::new().part("file", file("photo.png", bytes))).await;
         assert_eq!(status, 202, "{body}");
         body["tasks"][0].clone()
     }
 
     /// Files below the object store's folder, except the store's own identity.
-    pub fn stored_files(&self) -> Vec<String> {
+    pub(crate) fn stored_files(&self) -> Vec<String> {
         let mut folders = vec![self.folder.path().join("objects")];
         let mut files = Vec::new();
         while let Some(folder) = folders.pop() {
@@ -96,17 +99,17 @@ impl Api {
     }
 }
 
-pub async fn answer(response: Response) -> (u16, Value) {
+pub(crate) async fn answer(response: Response) -> (u16, Value) {
     let status = response.status().as_u16();
     (status, response.json().await.unwrap_or(Value::Null))
 }
 
-pub fn file(name: &str, bytes: Vec<u8>) -> Part {
+pub(crate) fn file(name: &str, bytes: Vec<u8>) -> Part {
     Part::bytes(bytes).file_name(name.to_owned())
 }
 
 /// Something that passes for a PNG until it is decoded; `number` makes it one of its own.
-pub fn png(number: u32) -> Vec<u8> {
+pub(crate) fn png(number: u32) -> Vec<u8> {
     [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0".as_slice(), &number.to_be_bytes()].concat()
 }
 

@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use shared::{Hit, ImageDocument, ImageId, Version, filter::Filter};
 use tokio::sync::{Semaphore, watch};
 
-pub struct Tampered {
+pub(crate) struct Tampered {
     inner: Arc<dyn Collection>,
     failures: AtomicUsize,
     gate: Semaphore,
@@ -20,33 +20,39 @@ pub struct Tampered {
 }
 
 impl Tampered {
-    pub fn new(inner: Arc<dyn Collection>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Collection>) -> Self {
         let gate = Semaphore::new(Semaphore::MAX_PERMITS);
-        Self { inner, failures: AtomicUsize::new(0), gate, waiting: watch::Sender::new(0), upserts: AtomicUsize::new(0) }
+        Self {
+            inner,
+            failures: AtomicUsize::new(0),
+            gate,
+            waiting: watch::Sender::new(0),
+            upserts: AtomicUsize::new(0),
+        }
     }
 
     /// The next writes fail as if the index were away.
-    pub fn fail(&self, writes: usize) {
+    pub(crate) fn fail(&self, writes: usize) {
         self.failures.store(writes, Ordering::SeqCst);
     }
 
     /// Writes wait from now on.
-    pub fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
 
     /// Writes go on.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.gate.add_permits(Semaphore::MAX_PERMITS);
     }
 
     /// Returns when a write waits.
-    pub async fn reached(&self) {
+    pub(crate) async fn reached(&self) {
         let _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
     }
 
     /// Points written so far.
-    pub fn upserts(&self) -> usize {
+    pub(crate) fn upserts(&self) -> usize {
         self.upserts.load(Ordering::SeqCst)
     }
 }

@@ -1,10 +1,9 @@
 //! Images that are fetched, from a real server on loopback, which only this configuration allows.
 
-mod world;
-
 use axum::{Router, http::StatusCode, response::Redirect, routing::get};
 use shared::{FailureCode, Task, TaskStatus};
-use world::{World, photo};
+
+use crate::world::{World, photo};
 
 async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -65,7 +64,11 @@ async fn a_server_that_is_overloaded_for_a_while_is_asked_again() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let answer = || async {
-        if ASKED.fetch_add(1, Ordering::SeqCst) < 2 { Err(StatusCode::SERVICE_UNAVAILABLE) } else { Ok(photo("cat.jpg")) }
+        if ASKED.fetch_add(1, Ordering::SeqCst) < 2 {
+            Err(StatusCode::SERVICE_UNAVAILABLE)
+        } else {
+            Ok(photo("cat.jpg"))
+        }
     };
     let server = serve(Router::new().route("/cat.jpg", get(answer))).await;
     let world = World::start().await;

@@ -21,43 +21,43 @@ use tempfile::TempDir;
 use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use collection::Tampered;
+pub(crate) use collection::Tampered;
 
-pub struct World {
-    pub config: Config,
-    pub stores: Stores,
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) stores: Stores,
     /// What the worker writes to.
-    pub collection: Arc<Tampered>,
-    pub projection: Projection,
-    pub ingest: Ingest,
+    pub(crate) collection: Arc<Tampered>,
+    pub(crate) projection: Projection,
+    pub(crate) ingest: Ingest,
     embedder: Embedder,
     _folder: TempDir,
 }
 
 /// A worker that runs until it is drained.
-pub struct RunningWorker {
+pub(crate) struct RunningWorker {
     drain: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl RunningWorker {
-    pub async fn drain(self) {
+    pub(crate) async fn drain(self) {
         self.drain.cancel();
         self.task.await.expect("the worker ends well");
     }
 
     /// Stops it as a kill would: nothing is ended or handed back.
-    pub fn kill(self) {
+    pub(crate) fn kill(self) {
         self.task.abort();
     }
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config { data_dir: utf8(folder.path()), ..Config::default() };
         config.ingestworker.retry_min_ms = 10;
@@ -73,7 +73,7 @@ impl World {
         Self { config, stores, collection, projection, ingest, embedder, _folder: folder }
     }
 
-    pub fn worker(&self) -> RunningWorker {
+    pub(crate) fn worker(&self) -> RunningWorker {
         let worker = Worker::new(
             self.stores.clone(),
             self.collection.clone(),
@@ -86,11 +86,11 @@ impl World {
         RunningWorker { drain, task }
     }
 
-    pub async fn upload(&self, bytes: impl Into<Bytes>) -> (TaskId, ImageId) {
+    pub(crate) async fn upload(&self, bytes: impl Into<Bytes>) -> (TaskId, ImageId) {
         self.upload_with(bytes, Metadata::default()).await
     }
 
-    pub async fn upload_with(&self, bytes: impl Into<Bytes>, metadata: Metadata) -> (TaskId, ImageId) {
+    pub(crate) async fn upload_with(&self, bytes: impl Into<Bytes>, metadata: Metadata) -> (TaskId, ImageId) {
         let info = FileInfo { name: Some("photo.jpg".into()), metadata };
         match self.send(bytes, info).await {
             Accepted::Queued { task_id, image_id: Some(image_id) } => (task_id, image_id),
@@ -98,12 +98,12 @@ impl World {
         }
     }
 
-    pub async fn send(&self, bytes: impl Into<Bytes>, info: FileInfo) -> Accepted {
+    pub(crate) async fn send(&self, bytes: impl Into<Bytes>, info: FileInfo) -> Accepted {
         let Ok(outcome) = self.ingest.upload(info, stream::iter([Ok::<_, Infallible>(bytes.into())])).await;
         outcome.expect("taken")
     }
 
-    pub async fn queue_url(&self, url: &str) -> TaskId {
+    pub(crate) async fn queue_url(&self, url: &str) -> TaskId {
         let item = UrlItem::new(url, Metadata::default()).expect("a URL");
         match self.ingest.queue_urls(vec![item]).await.expect("queued").remove(0) {
             Accepted::Queued { task_id, .. } => task_id,
@@ -112,12 +112,12 @@ impl World {
     }
 
     /// Waits until a task is over.
-    pub async fn ended(&self, task_id: TaskId) -> Task {
+    pub(crate) async fn ended(&self, task_id: TaskId) -> Task {
         self.reaches(task_id, |task| !task.status.is_alive()).await
     }
 
     /// Waits until a task is as described.
-    pub async fn reaches(&self, task_id: TaskId, is_so: impl Fn(&Task) -> bool) -> Task {
+    pub(crate) async fn reaches(&self, task_id: TaskId, is_so: impl Fn(&Task) -> bool) -> Task {
         let mut changes = self.stores.queue.changes();
         loop {
             let task = self.stores.queue.task(task_id).await.expect("the queue").expect("a task");
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    pub async fn is_indexed(&self, image_id: ImageId) -> bool {
+    pub(crate) async fn is_indexed(&self, image_id: ImageId) -> bool {
         use backends::index::Collection;
         self.collection.get(image_id).await.expect("the index").is_some()
     }
@@ -145,7 +145,7 @@ async fn embedder() -> Embedder {
 }
 
 /// One of the repository's photos.
-pub fn photo(name: &str) -> Bytes {
+pub(crate) fn photo(name: &str) -> Bytes {
     std::fs::read(repository().join("tests/fixtures/photos").join(name)).expect("a photo").into()
 }
 

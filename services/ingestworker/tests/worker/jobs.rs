@@ -1,6 +1,4 @@
-//! What a worker promises, on real stores and the bundled model.
-
-mod world;
+//! Jobs from their lease to their end, whatever comes in between.
 
 use std::time::Duration;
 
@@ -9,7 +7,8 @@ use futures::future::join_all;
 use ingestapi::ingest::{Accepted, FileInfo};
 use serde_json::json;
 use shared::{FailureCode, Metadata, TaskStatus, filter};
-use world::{World, photo};
+
+use crate::world::{World, photo};
 
 #[tokio::test]
 async fn uploads_are_found_once_their_task_says_indexed() {
@@ -118,7 +117,8 @@ async fn stored_bytes_that_changed_or_vanished_are_told_apart() {
         keys::original(image_id, record.original.expect("a copy"))
     };
     let objects = &world.stores.objects;
-    let put = objects.put(&original(changed_id).await, photo("africa.jpg"), backends::objects::PutCondition::None).await;
+    let put =
+        objects.put(&original(changed_id).await, photo("africa.jpg"), backends::objects::PutCondition::None).await;
     put.expect("replaced");
     assert!(objects.delete(&original(vanished_id).await).await.expect("removed"));
     let worker = world.worker();

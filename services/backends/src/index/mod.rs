@@ -1,18 +1,24 @@
 //! Vectors and the documents beside them, found by similarity and by filter. One collection a model fingerprint.
 
+#[cfg(test)]
+mod conformance;
+mod qdrant_edge;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use shared::{Hit, ImageDocument, ImageId, ModelFingerprint, StoreId, Version, filter::Filter};
 
+pub use self::qdrant_edge::QdrantEdgeIndex;
+
 /// Offset plus limit of a search can't pass this: Milvus's own bound, kept by every adapter.
 pub const SEARCH_WINDOW: usize = 16_384;
 
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// The collection was made for another object store, or its identity is lost: rebuild it.
-    #[error("collection {collection} belongs to another store; rebuild it with `imagesearch reindex`")]
+    /// The collection was made for another object store, or its identity or its files are damaged: rebuild it.
+    #[error("collection {collection} belongs to another store or is damaged; rebuild it with `imagesearch reindex`")]
     ForeignStore { collection: String },
     #[error("the vector of image {0} is not a finite unit vector of the collection's dimension")]
     UnusableVector(ImageId),
@@ -22,7 +28,11 @@ pub enum IndexError {
     Cursor,
     /// Worth another try: the store is away, slow or refusing for now.
     #[error("index is not available: {context}")]
-    Unavailable { context: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Unavailable {
+        context: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,115 @@
+//! A model on disk: which files it has, what settings it runs with, whether they are the ones that were meant.
+//! Opening reads and checks everything but the graphs; those are checked when they are loaded (`crate::embedder`).
+
+mod error;
+mod fingerprint;
+pub(crate) mod layout;
+mod manifest;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use shared::ModelFingerprint;
+use walkdir::WalkDir;
+
+pub use self::{
+    error::BundleError,
+    layout::Layout,
+    manifest::{
+        Clean, ImagePart, InterpolationSetting, Manifest, Padding, PreprocessSettings, ResizeSettings, TextPart,
+    },
+};
+use crate::checksum::Checksum;
+
+/// How deep files of a model lie: `onnx/…`, `visual/…`, and room for a folder around them.
+const MAX_DEPTH: usize = 3;
+
+/// A model whose files are all there and whose settings make sense.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    folder: Utf8PathBuf,
+    layout: Layout,
+    manifest: Manifest,
+    fingerprint: ModelFingerprint,
+}
+
+impl Bundle {
+    /// Reads a model in any of the layouts. Hashes all its files (about 0.6 s/GB): call it off the async threads.
+    ///
+    /// # Errors
+    /// What [`BundleError`] lists, apart from the faults that only a loaded graph shows.
+    pub fn open(folder: &Utf8Path) -> Result<Self, BundleError> {
+        Self::open_variant(folder, None)
+    }
+
+    /// The same where a folder has several precisions of the graphs (`fp16`, `quantized`, …) and one is wanted.
+    pub fn open_variant(folder: &Utf8Path, variant: Option<&str>) -> Result<Self, BundleError> {
+        let names = list(folder)?;
+        let mut selection = layout::select(folder.as_str(), &names, variant)?;
+        selection.files.extend(layout::further_files(folder.as_str(), folder, &selection, &names)?);
+        let manifest = layout::read(folder, &selection.layout)?;
+        check_settings(folder, &manifest)?;
+        let checksums = fingerprint::hash_files(folder, &selection.files)?;
+        check_checksums(folder, &manifest, &checksums)?;
+        let fingerprint = fingerprint::of(&manifest, &checksums);
+        Ok(Self { folder: folder.to_owned(), layout: selection.layout, manifest, fingerprint })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    pub fn folder(&self) -> &Utf8Path {
+        &self.folder
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Names what the model computes; the same model in another layout has the same one.
+    pub fn fingerprint(&self) -> &ModelFingerprint {
+        &self.fingerprint
+    }
+
+    pub(crate) fn path(&self, file: &Utf8Path) -> Utf8PathBuf {
+        self.folder.join(file)
+    }
+}
+
+/// Paths of all files within the folder, `/` between the parts.
+fn list(folder: &Utf8Path) -> Result<Vec<String>, BundleError> {
+    let mut names = Vec::new();
+    // Hubs' own caches are folders of links.
+    for entry in WalkDir::new(folder).max_depth(MAX_DEPTH).follow_links(true) {
+        let entry = entry.map_err(|error| BundleError::read(folder, error.into()))?;
+        let name = Utf8Path::from_path(entry.path()).and_then(|path| path.strip_prefix(folder).ok());
+        if let Some(name) = name.filter(|_| entry.file_type().is_file()) {
+            names.push(name.as_str().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn check_settings(folder: &Utf8Path, manifest: &Manifest) -> Result<(), BundleError> {
+    if let Some(fault) = manifest.image.preprocess.fault() {
+        return Err(BundleError::invalid(folder, fault));
+    }
+    // Below 3 there is no room for a word between the two special tokens.
+    if !(3..=32_768).contains(&manifest.text.context_length) {
+        return Err(BundleError::invalid(folder, "the text's context length must be between 3 and 32768 tokens"));
+    }
+    Ok(())
+}
+
+fn check_checksums(folder: &Utf8Path, manifest: &Manifest, found: &fingerprint::Checksums) -> Result<(), BundleError> {
+    for (file, &expected) in &manifest.checksums {
+        let found: Checksum = found[file.as_str()];
+        if found != expected {
+            return Err(BundleError::Checksum { path: folder.join(file), expected, found });
+        }
+    }
+    Ok(())
+}

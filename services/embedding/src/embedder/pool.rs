@@ -1,0 +1,79 @@
+//! Sessions that are lent out one caller at a time, and work that must not run on the async threads.
+
+use std::{
+    future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ort::session::Session;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Span;
+
+/// Equal sessions of one graph. As many runs at once as there are sessions; the others wait in order of arrival.
+#[derive(Clone)]
+pub(super) struct SessionPool {
+    idle: Arc<Mutex<Vec<Session>>>,
+    permits: Arc<Semaphore>,
+    size: usize,
+}
+
+impl SessionPool {
+    pub(super) fn new(sessions: Vec<Session>) -> Self {
+        let size = sessions.len();
+        Self { permits: Arc::new(Semaphore::new(size)), idle: Arc::new(Mutex::new(sessions)), size }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Runs `work` with a session of its own, off the async threads. A caller that goes away before its turn runs nothing.
+    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Session) -> T + Send + 'static) -> T {
+        let permit = acquire(&self.permits).await;
+        let idle = Arc::clone(&self.idle);
+        off_thread(move || {
+            let mut lease = Lease::take(idle, permit);
+            work(lease.session.as_mut().expect("there are as many permits as sessions"))
+        })
+        .await
+    }
+}
+
+/// A borrowed session; it goes back also when the work panics, or when nobody waits for the result any more.
+struct Lease {
+    session: Option<Session>,
+    idle: Arc<Mutex<Vec<Session>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    fn take(idle: Arc<Mutex<Vec<Session>>>, permit: OwnedSemaphorePermit) -> Self {
+        let session = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self { session, idle, _permit: permit }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Before the permit, which is a field and goes after this.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.session.take());
+    }
+}
+
+/// A place; waits for one in order of arrival.
+pub(super) async fn acquire(permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(permits).acquire_owned().await.expect("our semaphores are never closed")
+}
+
+/// Runs blocking work in the caller's span. A panic in it is a panic here.
+pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let span = Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and whoever waits here goes with it.
+            Err(_cancelled) => future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,44 @@
+//! The text half: a session of its own, and a bounded memory of the texts asked for lately.
+
+use std::sync::Arc;
+
+use moka::future::Cache;
+
+use super::pool::SessionPool;
+use crate::{graph::TextGraph, model_error::ModelError, text::TextEncoder, vector::finish};
+
+pub(super) struct TextModel {
+    encoder: TextEncoder,
+    runner: Arc<TextRunner>,
+    pool: SessionPool,
+    /// By token ids: texts that the model can't tell apart share an entry, and no entry is longer than the context.
+    cache: Cache<Vec<u32>, Arc<[f32]>>,
+}
+
+pub(super) struct TextRunner {
+    pub(super) graph: TextGraph,
+    pub(super) normalise: bool,
+}
+
+impl TextModel {
+    pub(super) fn new(encoder: TextEncoder, runner: TextRunner, pool: SessionPool, cache_entries: u64) -> Self {
+        Self { encoder, runner: Arc::new(runner), pool, cache: Cache::new(cache_entries) }
+    }
+
+    /// Equal texts that arrive together are computed once.
+    pub(super) async fn embed(&self, text: &str) -> Result<Arc<[f32]>, ModelError> {
+        let tokens = self.encoder.encode(text)?;
+        if let Some(vector) = self.cache.get(&tokens.ids).await {
+            return Ok(vector);
+        }
+        let key = tokens.ids.clone();
+        let runner = Arc::clone(&self.runner);
+        let compute = async {
+            let row = self
+                .pool
+                .run(move |session| runner.graph.run(session, &tokens).and_then(|row| finish(&row, runner.normalise)));
+            row.await.map(Arc::from)
+        };
+        self.cache.try_get_with(key, compute).await.map_err(|error| ModelError::clone(&error))
+    }
+}

@@ -7,7 +7,7 @@ pub(crate) mod filters;
 pub(crate) mod points;
 pub(crate) mod rows;
 
-use std::{any::Any, ops::Deref, sync::Arc};
+use std::{any::Any, sync::Arc};
 
 use jiff::Timestamp;
 use shared::{ImageDocument, ImageFacts, ImageId, Metadata, ModelFingerprint, StoreId, Version};
@@ -21,14 +21,6 @@ pub(crate) const DIMENSION: usize = 8;
 pub(crate) struct Opened {
     pub(crate) index: Arc<dyn VectorIndex>,
     pub(crate) _kept: Box<dyn Any + Send>,
-}
-
-impl Deref for Opened {
-    type Target = dyn VectorIndex;
-
-    fn deref(&self) -> &Self::Target {
-        &*self.index
-    }
 }
 
 /// Makes a test of each behaviour, named after it.
@@ -58,8 +50,8 @@ macro_rules! conformance {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $behaviour() {
-                let opened = $open().await;
-                $crate::index::conformance::$module::$behaviour(&opened).await;
+                let opened = $open();
+                $crate::index::conformance::$module::$behaviour(&*opened.index).await;
             }
         )*
     };

@@ -19,7 +19,7 @@ pub enum FilterFault {
     UnknownField { name: String, nearest: Option<String> },
     #[error("{field} can't be compared with `{operator}`; use {allowed}")]
     Operator { field: String, operator: &'static str, allowed: &'static str },
-    #[error("the text that starts here has no closing {quote}")]
+    #[error("the text that starts here has no closing `{quote}`")]
     OpenText { quote: char },
     #[error("unknown escape `\\{escaped}`; write a backslash as `\\\\`")]
     Escape { escaped: char },

@@ -119,9 +119,10 @@ impl Parser {
 
     fn field(&mut self) -> Result<Field, FilterError> {
         let column = self.scanner.column();
+        let expected = self.scanner.unexpected("a field name, NOT or `(`");
         let name = self.scanner.take_name();
-        if name.is_empty() {
-            return Err(self.scanner.unexpected("a field name, NOT or `(`"));
+        if matches!(name.as_str(), "" | "AND" | "OR") {
+            return Err(expected);
         }
         if name == "fields" {
             return self.custom_field();

@@ -122,6 +122,7 @@ impl Scanner {
         let word = self.run_here(|character| !character.is_whitespace() && !"()".contains(character));
         let found = match (self.peek(), word.as_str()) {
             (None, _) => "the end".into(),
+            (Some(space), "") if space.is_whitespace() => "a space".into(),
             (Some(character), "") => format!("`{character}`"),
             (_, "and" | "or" | "not") => format!("`{word}` (write {} in capitals)", word.to_uppercase()),
             (_, word) => format!("`{}`", word.chars().take(40).collect::<String>()),

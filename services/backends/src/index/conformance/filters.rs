@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::{
     prelude::*,
     sample::select,
+    strategy::ValueTree,
     test_runner::{Config, TestRunner},
 };
 use serde_json::json;

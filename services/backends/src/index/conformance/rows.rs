@@ -91,7 +91,7 @@ pub(crate) async fn a_cursor_of_another_list_is_refused(index: &dyn VectorIndex)
     for (cursor, order) in
         [(cursor, Order::Oldest), (Some("zz".into()), Order::Newest), (Some(String::new()), Order::Newest)]
     {
-        let refused = collection.list(&ListQuery { cursor, order, ..query.clone() }).await;
+        let refused = collection.list(&ListQuery { order, cursor, ..query.clone() }).await;
         assert!(matches!(refused, Err(IndexError::Cursor)), "{refused:?}");
     }
 }

@@ -98,7 +98,7 @@ impl Collection for EdgeCollection {
     }
 
     async fn set_document(&self, document: &ImageDocument) -> Result<bool, IndexError> {
-        self.write(Change::SetDocument(document.clone())).await
+        self.write(Change::SetDocument(Box::new(document.clone()))).await
     }
 
     async fn delete(&self, image_ids: &[ImageId]) -> Result<(), IndexError> {

@@ -19,7 +19,7 @@ const CHECKSUM_DIGITS: usize = 16;
 #[serde(rename_all = "snake_case")]
 pub(super) enum Change {
     Upsert(Vec<(ImageDocument, Vec<f32>)>),
-    SetDocument(ImageDocument),
+    SetDocument(Box<ImageDocument>),
     Delete(Vec<ImageId>),
 }
 
@@ -129,7 +129,7 @@ mod tests {
         drop(journal);
         File::options().write(true).open(&path).unwrap().set_len(whole - 3).unwrap();
 
-        assert_eq!(read(&path), [first.clone()]);
+        assert_eq!(read(&path), std::slice::from_ref(&first));
         Journal::open(&path, |_| io::Result::Ok(())).unwrap().append(&third).unwrap();
         assert_eq!(read(&path), [first, third]);
     }

@@ -74,7 +74,8 @@ fn maintain(store: &Store, idle: bool) -> Result<(), IndexError> {
     let unoptimized = store.unoptimized.load(Ordering::Relaxed);
     let points = store.with(|shard| Ok(shard.info().points_count as u64))?;
     let many = unoptimized >= (points / 5).clamp(*UNOPTIMIZED_POINTS.start(), *UNOPTIMIZED_POINTS.end());
-    if !many && !(idle && unoptimized > 0) {
+    let due = many || (idle && unoptimized > 0);
+    if !due {
         return Ok(());
     }
     store.unoptimized.fetch_sub(unoptimized, Ordering::Relaxed);

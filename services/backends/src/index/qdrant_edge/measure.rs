@@ -44,7 +44,9 @@ fn unit(rng: &mut Random, around: Option<&[f32]>) -> Vec<f32> {
         vector.iter_mut().zip(center).for_each(|(value, center)| *value = *value * 0.03 + center);
     }
     let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-    vector.iter_mut().for_each(|value| *value /= length);
+    for value in &mut vector {
+        *value /= length;
+    }
     vector
 }
 
@@ -78,9 +80,8 @@ async fn searches(collection: &dyn Collection, centers: &[Vec<f32>], name: &str,
     for number in 0..count {
         let vector = unit(&mut rng, Some(&centers[number % centers.len()]));
         let started = Instant::now();
-        let hits = collection.search(&SearchQuery { filter: filter.as_ref(), ..query(&vector, 0, 20) }).await.unwrap();
+        collection.search(&SearchQuery { filter: filter.as_ref(), ..query(&vector, 0, 20) }).await.unwrap();
         times.push(started.elapsed());
-        assert!(filter.is_some() || hits.len() == 20);
     }
     report(name, times);
 }
@@ -121,7 +122,7 @@ async fn measure() {
     done.store(true, Ordering::Relaxed);
     meanwhile.await.unwrap();
 
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     searches(&*collection, &centers, "search when idle", None, 1000).await;
     for filter in [
         "tags:tag3",

@@ -47,7 +47,7 @@ pub(super) enum ShardError {
     Panic(String),
 }
 
-/// Makes an empty shard and leaves it on disk.
+/// Makes an empty shard and leaves it on disk: it is flushed when it is dropped.
 pub(super) fn create(folder: &Utf8Path, dimension: usize) -> Result<(), ShardError> {
     contained(|| {
         fs::create_dir(folder)?;
@@ -57,7 +57,6 @@ pub(super) fn create(folder: &Utf8Path, dimension: usize) -> Result<(), ShardErr
                 CreateIndex { field_name: path(&field), field_schema: Some(PayloadFieldSchema::FieldParams(schema)) };
             shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(create)))?;
         }
-        shard.flush();
         Ok(())
     })
 }

@@ -143,12 +143,13 @@ impl Store {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         let shard = self.shard.write().unwrap_or_else(PoisonError::into_inner).take();
-        let dropped = shard::contained(|| {
+        // Dropping flushes, and only what was flushed may leave the journal.
+        let closed = shard::contained(|| {
             drop(shard);
-            Ok(())
+            Ok(self.journal().clear()?)
         });
-        if let Err(error) = dropped {
-            tracing::warn!(collection = %self.spec.model, %error, "collection did not close cleanly");
+        if let Err(error) = closed {
+            tracing::warn!(collection = %self.spec.model, %error, "changes stay in the journal");
         }
     }
 
@@ -159,13 +160,9 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if self.closed.load(Ordering::Relaxed) {
-            return;
+        if !self.closed.load(Ordering::Relaxed) {
+            self.close();
         }
-        if let Err(error) = self.checkpoint() {
-            tracing::warn!(collection = %self.spec.model, %error, "changes stay in the journal");
-        }
-        self.close();
     }
 }
 

@@ -14,7 +14,7 @@ use super::{super::conformance::*, *};
 
 conformance!(fresh);
 
-async fn fresh() -> Opened {
+fn fresh() -> Opened {
     let (folder, path) = folder();
     Opened { index: Arc::new(QdrantEdgeIndex::open(&path).unwrap()), _kept: Box::new(folder) }
 }

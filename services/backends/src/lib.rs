@@ -14,12 +14,9 @@ pub mod projection;
 pub mod queue;
 pub mod records;
 pub mod reindex;
-mod repair;
-mod stores;
+pub mod repair;
+pub mod stores;
 pub mod survey;
 pub mod sweep;
 
-pub use self::{
-    repair::WhenFull,
-    stores::{OpenCollection, OpenError, RebuildReason, Stores, open},
-};
+pub use self::stores::{Stores, open};

@@ -25,19 +25,26 @@ pub struct Reindexing {
     pub damaged: u64,
 }
 
-/// Forgets all tasks and the model's collection, and makes a job for every present image. The collection that is returned
-/// is empty and fills as workers do the jobs; any that was open before must not be used any more.
-pub async fn reindex(
+/// The first half: forgets all tasks and the model's collection. The collection that is returned is empty and fills as
+/// workers do their jobs; any that was open before must not be used any more. Whoever dies after this is covered by the
+/// sweep: an empty collection beside records is taken for a lost one.
+pub async fn begin(
     stores: &Stores,
     model: &ModelFingerprint,
     dimension: usize,
-    when_full: WhenFull,
-    progress: &(dyn Fn(Reindexing) + Send + Sync),
-) -> Result<(Arc<dyn Collection>, Reindexing), StoreError> {
+) -> Result<Arc<dyn Collection>, StoreError> {
     stores.queue.clear().await?;
     stores.index.remove(model).await?;
-    let collection = stores.open_collection(model, dimension).await?.collection;
+    Ok(stores.open_collection(model, dimension).await?.collection)
+}
 
+/// The second half: makes a job for every present image.
+pub async fn enqueue_all(
+    stores: &Stores,
+    model: &ModelFingerprint,
+    when_full: WhenFull,
+    progress: &(dyn Fn(Reindexing) + Send + Sync),
+) -> Result<Reindexing, StoreError> {
     let mut done = Reindexing::default();
     let mut enqueuer = Enqueuer::new(stores.queue.clone(), model.clone(), when_full);
     let mut records = stores.records.list(keys::RECORDS, None);
@@ -51,5 +58,5 @@ pub async fn reindex(
         progress(done);
     }
     enqueuer.flush().await?;
-    Ok((collection, Reindexing { enqueued: enqueuer.enqueued, left: enqueuer.left, ..done }))
+    Ok(Reindexing { enqueued: enqueuer.enqueued, left: enqueuer.left, ..done })
 }

@@ -41,6 +41,8 @@ pub struct Stores {
     pub index: Arc<dyn VectorIndex>,
     pub records: Records,
     pub store_id: StoreId,
+    /// When they were opened: what is older can't be under way in this process.
+    pub opened: Timestamp,
     /// Held as long as anybody uses the stores.
     _lock: Arc<FolderLock>,
 }
@@ -87,7 +89,8 @@ pub async fn open(config: &config::Config) -> Result<Stores, OpenError> {
     let index = QdrantEdgeIndex::open(&index_path).map_err(StoreError::from)?;
     let store_id = identity(objects.as_ref()).await?;
     let records = Records::new(objects.clone());
-    Ok(Stores { objects, queue: Arc::new(queue), index: Arc::new(index), records, store_id, _lock: Arc::new(lock) })
+    let (queue, index, lock) = (Arc::new(queue), Arc::new(index), Arc::new(lock));
+    Ok(Stores { objects, queue, index, records, store_id, opened: Timestamp::now(), _lock: lock })
 }
 
 impl Stores {

@@ -11,6 +11,8 @@ pub(super) async fn run(
     interval: Duration,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    // Nobody else uses embedded stores: what is older than this process can't be under way any more.
+    let mut options = SurveyOptions::alone_since(stores.opened);
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -20,7 +22,7 @@ pub(super) async fn run(
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            swept = sweep(&stores, &collection, SurveyOptions::default()) => match swept {
+            swept = sweep(&stores, &collection, options) => match swept {
                 Ok(swept) if swept == Default::default() => tracing::debug!("the sweep found nothing to do"),
                 Ok(swept) => tracing::info!(
                     enqueued = swept.enqueued, left = swept.left, mended = swept.mended, unmended = swept.unmended,
@@ -29,5 +31,6 @@ pub(super) async fn run(
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the sweep broke off; it is tried again"),
             },
         }
+        options = SurveyOptions::while_serving();
     }
 }

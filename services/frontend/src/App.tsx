@@ -1,4 +1,4 @@
-import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { Suspense, useCallback, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { keyQuestion } from './auth/key';
 import { AwayBanner } from './connection/AwayBanner';
 import { deleteWithUndo } from './deletion/askDelete';
@@ -16,15 +16,10 @@ import styles from './App.module.css';
 import { AddButton } from './upload/AddButton';
 import { useDropZone } from './upload/useDropZone';
 import { tray } from './upload/uploads';
-import { notices } from './ui/notices';
+import { Notices } from './ui/Notices';
+import { PartBoundary } from './ui/PartBoundary';
+import { fetchPartsWhenIdle, FilterBar, HelpDialog, ImageDialog, KeyDialog, Tray } from './ui/parts';
 import { useShortcuts } from './ui/useShortcuts';
-
-const FilterBar = lazy(() => import('./search/FilterBar'));
-const ImageDialog = lazy(() => import('./image/ImageDialog'));
-const Tray = lazy(() => import('./upload/Tray'));
-const Notices = lazy(() => import('./ui/Notices'));
-const HelpDialog = lazy(() => import('./ui/HelpDialog'));
-const KeyDialog = lazy(() => import('./auth/KeyDialog'));
 
 export function App() {
   const { query, image } = useView();
@@ -39,7 +34,10 @@ export function App() {
   }, [query.text]);
   useShortcuts({ onSearch: focusField, onHelp: () => setIsHelpOpen(true) });
 
-  const { images } = results;
+  const { images, isFirstLoad } = results;
+  useEffect(() => {
+    if (!isFirstLoad) fetchPartsWhenIdle();
+  }, [isFirstLoad]);
   const knownTags = useMemo(() => tagsOf(images), [images]);
   const focusFirst = () => {
     if (images[0] !== undefined) gridFocus.set({ imageId: images[0].image_id });
@@ -62,9 +60,9 @@ export function App() {
           <AddButton />
         </div>
         <div className={styles.second}>
-          <Suspense>
+          <Part>
             <FilterBar filters={query.filters} knownTags={knownTags} />
-          </Suspense>
+          </Part>
           <StatusLine query={query} results={results} onHelp={() => setIsHelpOpen(true)} />
         </div>
       </header>
@@ -81,28 +79,34 @@ export function App() {
         {dragging !== null && <p className={styles.dropHint}>Drop anywhere to add to your collection</p>}
       </main>
       <Panels />
-      <Suspense>
+      <Part>
         {image !== null && <ImageDialog imageId={image} images={images} onNearEnd={results.loadMore} />}
         {isHelpOpen && <HelpDialog onClose={() => setIsHelpOpen(false)} />}
-      </Suspense>
+      </Part>
+      <Notices />
       <AwayBanner />
     </>
+  );
+}
+
+/** Something that is loaded later than the page. */
+function Part({ children }: { children: ReactNode }) {
+  return (
+    <PartBoundary>
+      <Suspense>{children}</Suspense>
+    </PartBoundary>
   );
 }
 
 /** What shows up only when there is something to say; its code is loaded then. */
 function Panels() {
   const hasUploads = useStore(tray).length > 0;
-  const [everNoticed, setEverNoticed] = useState(false);
-  const hasNotices = useStore(notices).length > 0;
-  if (hasNotices && !everNoticed) setEverNoticed(true);
   const isKeyAsked = useStore(keyQuestion) === 'asked';
   return (
-    <Suspense>
+    <Part>
       {hasUploads && <Tray />}
-      {everNoticed && <Notices />}
       {isKeyAsked && <KeyDialog />}
-    </Suspense>
+    </Part>
   );
 }
 

@@ -23,6 +23,8 @@ function hashWorker(): Worker {
   worker.onmessage = ({ data }: MessageEvent<{ id: number; hex: string | null }>) =>
     settle(data.id, data.hex);
   worker.onerror = () => {
+    // Its script could not be loaded; the next file tries again.
+    worker = null;
     for (const id of [...waiting.keys()]) settle(id, null);
   };
   return worker;

@@ -1,52 +1,70 @@
-import { Toast } from 'radix-ui';
+import { X } from 'lucide-react';
+import { useEffect, useRef, useState } from 'react';
 import { useStore } from '../lib/store';
 import { dismiss, notices, type Notice } from './notices';
 import styles from './Notices.module.css';
 
-/** The messages at the foot of the page; F8 moves the focus to them. */
-export default function Notices() {
+/** The messages at the foot of the page. Always there, or screen readers would miss the first one. */
+export function Notices() {
   const shown = useStore(notices);
   return (
-    <Toast.Provider label="Message" swipeDirection="down">
+    <div role="status" className={styles.place}>
       {shown.map((notice) => (
-        <NoticeToast key={notice.id} notice={notice} />
+        <NoticeLine key={notice.id} notice={notice} />
       ))}
-      <Toast.Viewport className={styles.viewport} />
-    </Toast.Provider>
+    </div>
   );
 }
 
-function NoticeToast({ notice }: { notice: Notice }) {
-  const onOpenChange = (open: boolean) => {
-    if (open) return;
+function NoticeLine({ notice }: { notice: Notice }) {
+  const [isHeld, setIsHeld] = useState(false);
+  const leave = () => {
+    dismiss(notice.id);
     notice.onGone?.();
-    dismiss(notice.id);
   };
-  const undo = () => {
-    notice.undo?.();
-    dismiss(notice.id);
-  };
+  useCountdown(notice.stays, isHeld, leave);
   return (
-    <Toast.Root className={styles.toast} duration={notice.stays} onOpenChange={onOpenChange} defaultOpen>
-      <Toast.Description>{notice.text}</Toast.Description>
+    <div
+      className={styles.notice}
+      onPointerEnter={() => setIsHeld(true)}
+      onPointerLeave={() => setIsHeld(false)}
+      onFocus={() => setIsHeld(true)}
+      onBlur={() => setIsHeld(false)}
+    >
+      <p>{notice.text}</p>
       {notice.undo !== undefined && (
-        <Toast.Action asChild altText="Undo with Control and Z">
-          <button
-            type="button"
-            className={styles.undo}
-            onClick={(event) => {
-              // The toast would take the click for a plain close.
-              event.preventDefault();
-              undo();
-            }}
-          >
-            Undo
-          </button>
-        </Toast.Action>
+        <button
+          type="button"
+          className={styles.undo}
+          onClick={() => {
+            notice.undo?.();
+            dismiss(notice.id);
+          }}
+        >
+          Undo
+        </button>
       )}
-      <Toast.Close className={styles.close} aria-label="Dismiss">
-        ×
-      </Toast.Close>
-    </Toast.Root>
+      <button type="button" className={styles.close} aria-label="Dismiss" onClick={leave}>
+        <X size={17} aria-hidden="true" />
+      </button>
+    </div>
   );
+}
+
+/** Calls `onEnd` after `ms` milliseconds, not counting those for which it is held. */
+function useCountdown(ms: number, isHeld: boolean, onEnd: () => void) {
+  const left = useRef(ms);
+  const end = useRef(onEnd);
+  useEffect(() => {
+    end.current = onEnd;
+  });
+  useEffect(() => {
+    if (isHeld) return;
+    const since = Date.now();
+    const timer = setTimeout(() => end.current(), left.current);
+    return () => {
+      clearTimeout(timer);
+      left.current -= Date.now() - since;
+    };
+  }, [isHeld]);
 }

@@ -7,7 +7,7 @@ export interface Notice {
   /** Milliseconds that it stays; it waits while somebody points at it or focuses it. */
   stays: number;
   undo?: () => void;
-  /** Called when it goes without an undo. */
+  /** Called when it has gone without an undo. */
   onGone?: () => void;
 }
 

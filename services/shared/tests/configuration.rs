@@ -158,7 +158,15 @@ fn the_reference_is_current_and_describes_every_key() {
     if std::env::var_os("UPDATE_GENERATED").is_some() {
         fs::write(&path, &markdown).unwrap();
     }
-    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), markdown, "run it again with UPDATE_GENERATED=1");
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    for (committed, current) in committed.lines().zip(markdown.lines()) {
+        assert_eq!(committed, current, "docs/configuration.md is stale; run this again with UPDATE_GENERATED=1");
+    }
+    assert_eq!(
+        committed.len(),
+        markdown.len(),
+        "docs/configuration.md is stale; run this again with UPDATE_GENERATED=1"
+    );
     for line in markdown.lines().filter(|line| line.starts_with("| `")) {
         assert!(!line.ends_with("|  |"), "no meaning: {line}");
     }

@@ -106,7 +106,7 @@ impl Default for Http {
 
 impl Default for Model {
     fn default() -> Self {
-        Self { source: "bundled".into(), sha256: None, token: None, cache_dir: None, threads: None }
+        Self { source: "bundled".into(), sha256: None, hub_endpoint: None, token: None, cache_dir: None, threads: None }
     }
 }
 

@@ -12,8 +12,18 @@ use super::{
 const PREFIX: &str = "IMAGESEARCH_";
 const FILE_SUFFIX: &str = "_file";
 
-/// Variables with our prefix that belong to the command line and are no configuration.
-pub const COMMAND_LINE_VARIABLES: [&str; 3] = ["IMAGESEARCH_API_KEY", "IMAGESEARCH_CONFIG", "IMAGESEARCH_SERVER"];
+/// Variables with our prefix that belong to the command line, the recipes or the tests and are no configuration.
+const OTHER_VARIABLES: [&str; 6] = [
+    "IMAGESEARCH_API_KEY",
+    "IMAGESEARCH_API_KEY_FILE",
+    "IMAGESEARCH_BIN",
+    "IMAGESEARCH_CACHE",
+    "IMAGESEARCH_SERVER",
+    "IMAGESEARCH_URL",
+];
+
+/// What everybody who fetches from a model hub sets already; our own variable for the same wins.
+const HUB_VARIABLES: [(&str, &str); 2] = [("HF_ENDPOINT", "model.hub_endpoint"), ("HF_TOKEN", "model.token")];
 
 /// Values by path, and what was wrong with the rest.
 pub(super) fn read(
@@ -21,7 +31,14 @@ pub(super) fn read(
 ) -> (BTreeMap<&'static str, Value>, Vec<ConfigProblem>) {
     let mut values = BTreeMap::new();
     let mut problems = Vec::new();
+    let mut of_hub = BTreeMap::new();
     for (name, text) in variables {
+        if let Some((_, path)) = HUB_VARIABLES.iter().find(|(variable, _)| *variable == name)
+            && !text.is_empty()
+        {
+            of_hub.insert(*path, Value::from(text));
+            continue;
+        }
         let Some(path) = path_of(&name) else { continue };
         match value_of(&name, &path, &text) {
             Ok(Some((key, value))) => {
@@ -34,14 +51,15 @@ pub(super) fn read(
             Err(problem) => problems.push(problem),
         }
     }
-    (values, problems)
+    of_hub.extend(values);
+    (of_hub, problems)
 }
 
 /// `IMAGESEARCH_A__B` → `a.b`; nothing for variables that aren't ours.
 fn path_of(name: &str) -> Option<String> {
     let upper = name.to_ascii_uppercase();
     let rest = upper.strip_prefix(PREFIX)?;
-    if COMMAND_LINE_VARIABLES.contains(&upper.as_str()) || is_service_link(rest) {
+    if OTHER_VARIABLES.contains(&upper.as_str()) || is_service_link(rest) {
         return None;
     }
     Some(rest.to_ascii_lowercase().replace("__", "."))

@@ -15,7 +15,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use docs::markdown;
-pub use environment::COMMAND_LINE_VARIABLES;
 pub use error::{ConfigError, ConfigProblem, Origin};
 pub use load::{Source, load};
 pub use secret::Secret;

@@ -153,7 +153,9 @@ pub struct Model {
     pub source: String,
     /// SHA-256 of the archive, when the source is one.
     pub sha256: Option<String>,
-    /// Sent to the model hub only.
+    /// The model hub behind `hf://`; the variable `HF_ENDPOINT`, or the public one, when absent.
+    pub hub_endpoint: Option<String>,
+    /// Sent to the model hub only; the variable `HF_TOKEN` when absent.
     pub token: Option<Secret>,
     /// Fetched models; `<data_dir>/models` when absent.
     #[schemars(with = "Option<String>")]

@@ -29,8 +29,8 @@ pub struct ClientStalled {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    #[error(transparent)]
-    Stalled(#[from] ClientStalled),
+    #[error("the client stalled")]
+    Stalled(#[source] ClientStalled),
     #[error("the request ended early: {0}")]
     Connection(#[source] hyper::Error),
 }
@@ -114,7 +114,7 @@ impl Body for RequestBody {
                 let stalled = std::task::ready!(self.poll_idle(context));
                 self.progress.moved();
                 self.inner = None;
-                Poll::Ready(Some(Err(stalled.into())))
+                Poll::Ready(Some(Err(BodyError::Stalled(stalled))))
             }
         }
     }

@@ -32,7 +32,7 @@ fn is_problem(headers: &HeaderMap) -> bool {
 fn replace(response: Response, method: &Method, uri: &Uri) -> Response {
     let (mut parts, _) = response.into_parts();
     let problem =
-        Problem::new(ProblemKind::of_status(parts.status), detail(&parts, method, uri)).with_status(parts.status);
+        Problem::new(ProblemKind::of_status(parts.status), detail(parts.status, method, uri)).with_status(parts.status);
     let (problem_parts, body) = problem.into_response().into_parts();
     for described in [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::TRANSFER_ENCODING, header::ETAG] {
         parts.headers.remove(described);
@@ -41,19 +41,19 @@ fn replace(response: Response, method: &Method, uri: &Uri) -> Response {
     Response::from_parts(parts, body)
 }
 
-fn detail(parts: &axum::http::response::Parts, method: &Method, uri: &Uri) -> String {
-    match parts.status {
+fn detail(status: StatusCode, method: &Method, uri: &Uri) -> String {
+    match status {
         StatusCode::NOT_FOUND => format!("nothing is served at {}", uri.path()),
+        // axum adds the header after this layer, so the methods can't be named here.
         StatusCode::METHOD_NOT_ALLOWED => {
-            let allowed = parts.headers.get(header::ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or("nothing");
-            format!("{} takes {allowed}, not {method}", uri.path())
+            format!("{} doesn't take {method}; the header allow says what it takes", uri.path())
         }
         status => status.canonical_reason().unwrap_or("the request failed").to_lowercase(),
     }
 }
 
 /// The answer when a handler panicked. What it said is logged under the request's id.
-pub(crate) fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response<Body> {
+pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Response<Body> {
     let message = payload
         .downcast_ref::<String>()
         .map(String::as_str)

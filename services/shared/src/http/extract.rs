@@ -84,6 +84,8 @@ impl From<JsonRejection> for Problem {
             JsonRejection::MissingJsonContentType(_) => {
                 Self::unsupported_type("the body must be JSON; send it with content-type: application/json")
             }
+            // axum boxes the limit's error twice, so that it isn't found among the causes.
+            _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Self::body_too_large(),
             _ => Self::from_body_error(&rejection, "cannot read the body"),
         }
     }
@@ -113,7 +115,7 @@ impl From<MultipartRejection> for Problem {
 impl From<MultipartError> for Problem {
     fn from(fault: MultipartError) -> Self {
         if fault.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::too_large("the request has more bytes than are taken here");
+            return Self::body_too_large();
         }
         Self::from_body_error(&fault, "cannot read the multipart body")
     }
@@ -126,7 +128,7 @@ impl Problem {
         let mut cause = Some(fault);
         while let Some(error) = cause {
             if error.is::<LengthLimitError>() {
-                return Self::too_large("the request has more bytes than are taken here");
+                return Self::body_too_large();
             }
             if let Some(stalled) = error.downcast_ref::<ClientStalled>() {
                 return Self::new(ProblemKind::Timeout, stalled.to_string()).with_status(StatusCode::REQUEST_TIMEOUT);
@@ -134,6 +136,10 @@ impl Problem {
             cause = error.source();
         }
         Self::bad_request(format!("{what}: {}", reason(fault)))
+    }
+
+    fn body_too_large() -> Self {
+        Self::too_large("the request has more bytes than are taken here")
     }
 }
 

@@ -32,7 +32,8 @@ pub(crate) struct Identify {
     pub(crate) listen: SocketAddr,
 }
 
-/// Sheds load: a request that would have to wait is answered 503 at once.
+/// Sheds load: a request that would have to wait is answered 503 at once. One counts until its answer begins, so that
+/// event streams and slow readers don't use up the places.
 pub(crate) async fn limit_concurrency(State(permits): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     match permits.try_acquire() {
         Ok(_permit) => next.run(request).await,
@@ -86,10 +87,10 @@ pub(crate) async fn limit_time(State(limit): State<Duration>, request: Request, 
     };
     let mut response = std::pin::pin!(next.run(request));
     let mut deadline = progress.deadline(limit);
-    while let Err(_elapsed) = match timeout_at(deadline, &mut response).await {
-        Ok(response) => return response,
-        Err(elapsed) => Err::<(), _>(elapsed),
-    } {
+    loop {
+        if let Ok(response) = timeout_at(deadline, &mut response).await {
+            return response;
+        }
         let later = progress.deadline(limit);
         if later <= deadline {
             break;

@@ -53,9 +53,8 @@ pub enum KeyError {
     NoScope,
 }
 
-/// What is kept of a key.
+/// What is known of a key, and may be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct KeyRecord {
     /// The middle part of the key: names it in lists and logs.
     pub id: String,
@@ -65,6 +64,13 @@ pub struct KeyRecord {
     pub created: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Timestamp>,
+}
+
+/// What is kept of a key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredKey {
+    #[serde(flatten)]
+    record: KeyRecord,
     /// SHA-256 of the whole key. A key is 256 random bits, so nothing slower is needed to keep it from being guessed.
     #[serde(with = "hex::serde")]
     sha256: [u8; 32],
@@ -90,7 +96,7 @@ pub struct KeyFile {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Contents {
-    keys: Vec<KeyRecord>,
+    keys: Vec<StoredKey>,
 }
 
 impl KeyFile {
@@ -98,9 +104,13 @@ impl KeyFile {
         Self { path: path.into() }
     }
 
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
     /// Every key, revoked ones too, oldest first.
     pub fn list(&self) -> Result<Vec<KeyRecord>, KeyError> {
-        Ok(self.read()?.keys)
+        Ok(self.read()?.keys.into_iter().map(|stored| stored.record).collect())
     }
 
     /// Makes a key. It is shown now and never again.
@@ -110,17 +120,10 @@ impl KeyFile {
         }
         let id = hex::encode(random::<6>()?);
         let key = format!("isk_{id}_{}", hex::encode(random::<32>()?));
-        let record = KeyRecord {
-            id,
-            name: name.to_owned(),
-            scopes,
-            created: Timestamp::now(),
-            revoked: None,
-            sha256: sha256(&key),
-            session_sha256: sha256(&session_token(&key)),
-        };
+        let (sha256, session_sha256) = (sha256(&key), sha256(&session_token(&key)));
+        let record = KeyRecord { id, name: name.to_owned(), scopes, created: Timestamp::now(), revoked: None };
         self.change(|contents| {
-            contents.keys.push(record.clone());
+            contents.keys.push(StoredKey { record: record.clone(), sha256, session_sha256 });
             Ok(())
         })?;
         Ok(CreatedKey { key: Secret::new(key), record })
@@ -130,7 +133,8 @@ impl KeyFile {
     pub fn revoke(&self, id: &str) -> Result<KeyRecord, KeyError> {
         self.change(|contents| {
             let unknown = || KeyError::Unknown { path: self.path.clone(), id: id.to_owned() };
-            let record = contents.keys.iter_mut().find(|record| record.id == id).ok_or_else(unknown)?;
+            let stored = contents.keys.iter_mut().find(|stored| stored.record.id == id).ok_or_else(unknown)?;
+            let record = &mut stored.record;
             record.revoked.get_or_insert_with(Timestamp::now);
             Ok(record.clone())
         })
@@ -190,7 +194,7 @@ pub(crate) struct KeyStore {
 /// The keys at one moment.
 #[derive(Debug)]
 pub(crate) struct KeySet {
-    keys: Vec<KeyRecord>,
+    keys: Vec<StoredKey>,
     stamp: Option<Stamp>,
 }
 
@@ -238,7 +242,7 @@ impl KeyStore {
                 self.loaded.store(Arc::new(KeySet { keys: contents.keys, stamp }));
             }
             Err(fault) => {
-                tracing::error!(error = %fault, "the keys file changed, but it can't be used; the keys stay as they were")
+                tracing::error!(error = %fault, "the keys file changed, but it can't be used; the keys stay as they were");
             }
         }
     }
@@ -258,18 +262,18 @@ impl KeySet {
     /// The record of a key that is valid now.
     pub(crate) fn find(&self, key: &str) -> Option<&KeyRecord> {
         let (id, _) = key.strip_prefix("isk_")?.split_once('_')?;
-        self.find_hash(id, &sha256(key), |record| &record.sha256)
+        self.find_hash(id, &sha256(key), |stored| &stored.sha256)
     }
 
     /// The record of the key that a session belongs to, as long as the key is valid.
     pub(crate) fn find_session(&self, session: &str) -> Option<&KeyRecord> {
         let (id, token) = session.split_once('.')?;
-        self.find_hash(id, &sha256(token), |record| &record.session_sha256)
+        self.find_hash(id, &sha256(token), |stored| &stored.session_sha256)
     }
 
-    fn find_hash(&self, id: &str, hash: &[u8; 32], kept: fn(&KeyRecord) -> &[u8; 32]) -> Option<&KeyRecord> {
-        let record = self.keys.iter().find(|record| record.id == id && record.revoked.is_none())?;
-        bool::from(kept(record).ct_eq(hash)).then_some(record)
+    fn find_hash(&self, id: &str, hash: &[u8; 32], kept: fn(&StoredKey) -> &[u8; 32]) -> Option<&KeyRecord> {
+        let stored = self.keys.iter().find(|stored| stored.record.id == id && stored.record.revoked.is_none())?;
+        bool::from(kept(stored).ct_eq(hash)).then_some(&stored.record)
     }
 }
 

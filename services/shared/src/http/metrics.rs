@@ -23,6 +23,7 @@ pub struct HttpMetrics {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(clippy::struct_field_names, reason = "the names are the convention's")]
 struct RequestLabels {
     http_request_method: MethodLabel,
     http_route: String,

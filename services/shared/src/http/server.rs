@@ -1,6 +1,6 @@
 //! Serving: one middleware stack for every server, and a listener that cuts off slow clients and ends gracefully.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{any::Any, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -102,7 +102,7 @@ impl Kit {
                 .layer(CompressionLayer::new().compress_when(guard::worth_compressing))
                 // Every error below becomes a problem, whoever made it.
                 .layer(from_fn(errors::as_problems))
-                .layer(CatchPanicLayer::custom(errors::panicked))
+                .layer(CatchPanicLayer::custom(|payload: Box<dyn Any + Send>| errors::panicked(&*payload)))
                 // Cheap refusals first: overload, then who may not be here at all.
                 .layer(from_fn_with_state(permits, guard::limit_concurrency))
                 .layer(from_fn_with_state(caller, guard::identify))

@@ -55,7 +55,12 @@ pub struct SignIn {
 
 /// `/api/v1/session`, for every server that a browser talks to.
 pub fn router(auth: Arc<Auth>) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(get_session, sign_in, sign_out)).with_state(auth)
+    routes().with_state(auth)
+}
+
+/// The same without its state, to describe it.
+pub fn routes() -> OpenApiRouter<Arc<Auth>> {
+    OpenApiRouter::new().routes(routes!(get_session, sign_in, sign_out))
 }
 
 /// Whether a key is needed, and what may be done.

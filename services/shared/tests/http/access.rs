@@ -1,0 +1,245 @@
+//! Keys, scopes, sessions, and the ways in that must stay shut.
+
+use std::{os::unix::fs::PermissionsExt, time::Duration};
+
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+use shared::{
+    config::{AuthMode, Config},
+    http::{Auth, Kit, Scope, ServeError, bind, serve},
+    telemetry::Metrics,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{World, problem};
+
+/// Asks until the status is the one; the test harness ends what never comes true.
+async fn becomes(status: u16, request: impl Fn() -> RequestBuilder) {
+    while request().send().await.unwrap().status() != status {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn session(world: &World, cookie: &str) -> Value {
+    let request = world.client.get(world.url("/api/v1/session")).header("cookie", cookie);
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+/// Signs in and gives the cookie as a browser sends it back.
+async fn sign_in(world: &World, key: &str) -> String {
+    let response = world.client.post(world.url("/api/v1/session")).json(&json!({"key": key})).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+    assert!(!cookie.contains(key.rsplit('_').next().unwrap()), "the cookie shows the key");
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn without_keys_everything_is_open_on_loopback() {
+    let world = World::start().await;
+    assert_eq!(world.get("/read").await.status(), 200);
+    assert_eq!(world.client.post(world.url("/write")).send().await.unwrap().status(), 200);
+    let state = session(&world, "").await;
+    assert_eq!(state, json!({"auth": "open", "scopes": ["read", "ingest", "delete", "admin"]}));
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_scopes_say() {
+    let world = World::start().await;
+    let (_, reader) = world.key(&[Scope::Read]);
+    let (_, admin) = world.key(&[Scope::Admin]);
+    let read = |key: &str| world.client.get(world.url("/read")).bearer_auth(key);
+    let write = |key: &str| world.client.post(world.url("/write")).bearer_auth(key);
+
+    // The first key shuts the door within a second.
+    becomes(401, || world.client.get(world.url("/read"))).await;
+    let response = world.get("/read").await;
+    assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    problem(response, 401, "unauthorized").await;
+
+    assert_eq!(read(&reader).send().await.unwrap().status(), 200);
+    let body = problem(write(&reader).send().await.unwrap(), 403, "forbidden").await;
+    assert_eq!(body["scope"], "ingest");
+    assert_eq!(write(&admin).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_key_that_is_almost_right_is_refused() {
+    let world = World::start().await;
+    let (id, key) = world.key(&[Scope::Read]);
+    becomes(401, || world.client.get(world.url("/read"))).await;
+    let other = if key.ends_with('0') { "1" } else { "0" };
+    for wrong in [format!("{}{other}", &key[..key.len() - 1]), format!("isk_{id}_"), "isk_".into(), "x".into()] {
+        let response = world.client.get(world.url("/read")).bearer_auth(&wrong).send().await.unwrap();
+        problem(response, 401, "unauthorized").await;
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_and_its_session_end_and_nothing_opens() {
+    let world = World::start().await;
+    let (id, key) = world.key(&[Scope::Read]);
+    let read = || world.client.get(world.url("/read"));
+    becomes(401, read).await;
+    let cookie = sign_in(&world, &key).await;
+    assert_eq!(read().header("cookie", &cookie).send().await.unwrap().status(), 200);
+
+    assert!(world.keys.revoke(&id).unwrap().revoked.is_some());
+    becomes(401, || read().bearer_auth(&key)).await;
+    problem(read().header("cookie", &cookie).send().await.unwrap(), 401, "unauthorized").await;
+    // The only key there ever was is gone; that doesn't make the server open again.
+    problem(read().send().await.unwrap(), 401, "unauthorized").await;
+    assert!(world.keys.revoke("0123").unwrap_err().to_string().contains("imagesearch keys list"));
+}
+
+#[tokio::test]
+async fn a_session_survives_a_restart_and_ends_at_sign_out() {
+    let world = World::start().await;
+    let (_, key) = world.key(&[Scope::Read, Scope::Ingest]);
+    becomes(401, || world.client.get(world.url("/read"))).await;
+    assert_eq!(session(&world, "").await, json!({"auth": "key_needed", "scopes": []}));
+    let cookie = sign_in(&world, &key).await;
+
+    let world = world.restart().await;
+    assert_eq!(session(&world, &cookie).await, json!({"auth": "signed_in", "scopes": ["read", "ingest"]}));
+    let response = world.client.delete(world.url("/api/v1/session")).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(response.status(), 204);
+    assert!(response.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+}
+
+#[tokio::test]
+async fn a_wrong_key_opens_no_session() {
+    let world = World::start().await;
+    let (id, _) = world.key(&[Scope::Read]);
+    becomes(401, || world.client.get(world.url("/read"))).await;
+    let body = json!({"key": format!("isk_{id}_guess")});
+    let response = world.client.post(world.url("/api/v1/session")).json(&body).send().await.unwrap();
+    assert!(!response.headers().contains_key("set-cookie"));
+    problem(response, 401, "unauthorized").await;
+    // What is kept of a key is no way in either.
+    let kept: Value = serde_json::from_slice(&std::fs::read(world_keys_path(&world)).unwrap()).unwrap();
+    let cookie = format!("imagesearch_session={id}.{}", kept["keys"][0]["session_sha256"].as_str().unwrap());
+    let response = world.client.get(world.url("/read")).header("cookie", cookie).send().await.unwrap();
+    problem(response, 401, "unauthorized").await;
+}
+
+fn world_keys_path(world: &World) -> &str {
+    world.keys.path().as_str()
+}
+
+#[tokio::test]
+async fn public_reading_opens_reading_only() {
+    let world = World::with(|config| config.auth.public_read = true).await;
+    world.key(&[Scope::Admin]);
+    becomes(401, || world.client.post(world.url("/write"))).await;
+    assert_eq!(world.get("/read").await.status(), 200);
+    assert_eq!(session(&world, "").await, json!({"auth": "public_read", "scopes": ["read"]}));
+}
+
+#[tokio::test]
+async fn the_keys_file_holds_no_key_and_belongs_to_its_owner() {
+    let world = World::start().await;
+    let (_, key) = world.key(&[Scope::Read]);
+    let path = world_keys_path(&world);
+    assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!std::fs::read_to_string(path).unwrap().contains(key.rsplit('_').next().unwrap()));
+    assert!(world.keys.create("nothing", [].into()).unwrap_err().to_string().contains("at least one scope"));
+}
+
+#[test]
+fn keys_made_at_the_same_time_are_all_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = camino::Utf8PathBuf::from_path_buf(folder.path().join("keys.json")).unwrap();
+    let keys = shared::http::KeyFile::at(path);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| keys.create("one of many", [Scope::Read].into()).unwrap());
+        }
+    });
+    assert_eq!(keys.list().unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn a_change_that_another_site_asks_for_is_refused() {
+    let world = World::start().await;
+    let write = || world.client.post(world.url("/write"));
+    for (name, value) in [
+        ("origin", "http://evil.example"),
+        ("origin", "http://localhost:5173"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        problem(write().header(name, value).send().await.unwrap(), 403, "forbidden").await;
+    }
+    for (name, value) in [("origin", format!("http://{}", world.address)), ("sec-fetch-site", "same-origin".into())] {
+        assert_eq!(write().header(name, value).send().await.unwrap().status(), 200);
+    }
+
+    let (_, key) = world.key(&[Scope::Ingest]);
+    becomes(401, write).await;
+    let cookie = sign_in(&world, &key).await;
+    let request = write().header("cookie", &cookie).header("origin", "http://evil.example");
+    problem(request.send().await.unwrap(), 403, "forbidden").await;
+    assert_eq!(write().header("cookie", &cookie).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_name_rebound_to_loopback_gets_nothing_from_an_open_server() {
+    let world = World::start().await;
+    let read = |host: &str| world.client.get(world.url("/read")).header("host", host);
+    problem(read("evil.example:3000").send().await.unwrap(), 403, "forbidden").await;
+    assert_eq!(read("localhost:3000").send().await.unwrap().status(), 200);
+    // With a key there is nothing to rebind for, and a proxy may send its own name.
+    let (_, key) = world.key(&[Scope::Read]);
+    becomes(401, || read("evil.example")).await;
+    assert_eq!(read("photos.example").bearer_auth(key).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn beyond_loopback_a_key_is_needed_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = camino::Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+    let mut config = Config { data_dir, ..Config::default() };
+    let start = async |config: &Config| {
+        let kit = Kit::new(&config.http, Auth::open(config).unwrap(), &Metrics::new());
+        let listener = bind("searchapi", "0.0.0.0:0".parse().unwrap()).await.unwrap();
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        serve("searchapi", listener, axum::Router::new(), &kit, shutdown).await
+    };
+    let refused = start(&config).await.unwrap_err();
+    assert!(matches!(refused, ServeError::Open(_)), "{refused:?}");
+    assert!(refused.to_string().contains("imagesearch keys create"), "{refused}");
+
+    config.auth.mode = AuthMode::None;
+    start(&config).await.unwrap();
+    config.auth.mode = AuthMode::Keys;
+    shared::http::KeyFile::at(config.keys_file()).create("first", [Scope::Read].into()).unwrap();
+    start(&config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_the_setting_that_moves_it() {
+    let taken = bind("searchapi", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let refused = bind("searchapi", taken.local_addr().unwrap()).await.unwrap_err().to_string();
+    assert!(refused.contains("IMAGESEARCH_SEARCHAPI__LISTEN"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_keys_file_that_can_not_be_read_stops_the_start_but_not_a_running_server() {
+    let world = World::start().await;
+    let (_, key) = world.key(&[Scope::Read]);
+    let read = |client: &Client| client.get(world.url("/read"));
+    becomes(401, || read(&world.client)).await;
+    let path = world_keys_path(&world).to_owned();
+    std::fs::write(&path, "{ not json").unwrap();
+    for _ in 0..50 {
+        assert_eq!(read(&world.client).bearer_auth(&key).send().await.unwrap().status(), 200);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut config = Config::default();
+    config.auth.keys_file = Some(path.into());
+    assert!(Auth::open(&config).unwrap_err().to_string().contains("keys.json"));
+}

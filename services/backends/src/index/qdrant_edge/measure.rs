@@ -1,18 +1,15 @@
 //! Measures the adapter at the size that docs/architecture.md gives figures for. Not a test of anything:
-//! `cargo test -p backends --release -- --ignored --nocapture index::qdrant_edge::measure`
+//! `cargo test -p backends -- --ignored --nocapture index::qdrant_edge::measure`
 
 #![allow(clippy::unwrap_used)]
 
 use std::{
     fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 use shared::filter::parse;
 
@@ -86,52 +83,61 @@ async fn searches(collection: &dyn Collection, centers: &[Vec<f32>], name: &str,
     report(name, times);
 }
 
+/// Until nothing is being built any more.
+async fn optimized(path: &Utf8Path) {
+    let building = path.join(&spec().model.0).join("shard/temp_segments");
+    for _quiet in 0..20 {
+        while fs::read_dir(&building).is_ok_and(|entries| entries.count() > 0) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Writes batch by batch, `pause` apart.
+async fn write(collection: &dyn Collection, centers: &[Vec<f32>], numbers: std::ops::Range<usize>, pause: Duration) {
+    let mut rng = Random(1 + numbers.start as u64);
+    let mut times = Vec::new();
+    let started = Instant::now();
+    for first in numbers.clone().step_by(BATCH) {
+        let points: Vec<_> = (first..first + BATCH).map(|number| sample(&mut rng, centers, number)).collect();
+        let started = Instant::now();
+        collection.upsert(&points).await.unwrap();
+        times.push(started.elapsed());
+        tokio::time::sleep(pause).await;
+    }
+    println!("{} points in {:?}", numbers.len(), started.elapsed());
+    report("upsert of 32", times);
+}
+
+const FILTERS: [&str; 6] = [
+    "tags:tag3",
+    "tags:album7",
+    "caption:\"thing 5\"",
+    "width >= 1000",
+    "fields.rating >= 4",
+    "NOT tags:tag3 AND created > 1970-01-01T10:00:00Z",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes; run by hand"]
 async fn measure() {
-    let folder = tempfile::tempdir_in(std::env::var("MEASURE_IN").unwrap_or_else(|_| "/tmp".into())).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let path = Utf8PathBuf::from_path_buf(folder.path().join("index")).unwrap();
     let index = QdrantEdgeIndex::open(&path).unwrap();
     let spec = CollectionSpec { dimension: DIMENSION, ..spec() };
     let started = Instant::now();
     let collection = index.open(&spec).await.unwrap();
-    println!("made and opened in {:?}; RSS {} MiB", started.elapsed(), memory_mib("VmRSS"));
+    println!("made and opened in {:?}", started.elapsed());
     let mut rng = Random(1);
     let centers: Arc<Vec<Vec<f32>>> = Arc::new((0..500).map(|_| unit(&mut rng, None)).collect());
-
-    let done = Arc::new(AtomicBool::new(false));
-    let meanwhile = tokio::spawn({
-        let (collection, centers, done) = (Arc::clone(&collection), Arc::clone(&centers), Arc::clone(&done));
-        async move {
-            while !done.load(Ordering::Relaxed) {
-                searches(&*collection, &centers, "  search while writing", None, 300).await;
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        }
-    });
-    let mut times = Vec::new();
+    write(&*collection, &centers, 0..POINTS, Duration::ZERO).await;
+    searches(&*collection, &centers, "search before it is optimised", None, 200).await;
     let started = Instant::now();
-    for first in (0..POINTS).step_by(BATCH) {
-        let points: Vec<_> = (first..first + BATCH).map(|number| sample(&mut rng, &centers, number)).collect();
-        let started = Instant::now();
-        collection.upsert(&points).await.unwrap();
-        times.push(started.elapsed());
-    }
-    println!("{POINTS} points written in {:?}", started.elapsed());
-    report("upsert of 32", times);
-    done.store(true, Ordering::Relaxed);
-    meanwhile.await.unwrap();
-
-    tokio::time::sleep(Duration::from_mins(1)).await;
+    optimized(&path).await;
+    println!("optimised after {:?}", started.elapsed());
     searches(&*collection, &centers, "search when idle", None, 1000).await;
-    for filter in [
-        "tags:tag3",
-        "tags:album7",
-        "caption:\"thing 5\"",
-        "width >= 1000",
-        "fields.rating >= 4",
-        "NOT tags:tag3 AND created > 1970-01-01T10:00:00Z",
-    ] {
+    for filter in FILTERS {
         searches(&*collection, &centers, filter, Some(filter), 50).await;
         let started = Instant::now();
         let count = collection.count(Some(&parse(filter).unwrap())).await.unwrap();
@@ -139,30 +145,23 @@ async fn measure() {
     }
     let started = Instant::now();
     let page = collection.list(&ListQuery { limit: 100, ..ListQuery::default() }).await.unwrap();
-    println!("list of 100 in {:?}, count in {:?}", started.elapsed(), {
-        let started = Instant::now();
-        collection.count(None).await.unwrap();
-        started.elapsed()
-    });
-    let mut changed = page.documents[0].clone();
-    changed.metadata.tags.push("new".into());
-    let started = Instant::now();
-    collection.set_document(&changed).await.unwrap();
-    println!("set_document in {:?}", started.elapsed());
+    println!("list of {} in {:?}", page.documents.len(), started.elapsed());
 
+    let writing = tokio::spawn({
+        let (collection, centers) = (Arc::clone(&collection), Arc::clone(&centers));
+        async move { write(&*collection, &centers, POINTS..POINTS + 6400, Duration::from_millis(200)).await }
+    });
+    while !writing.is_finished() {
+        searches(&*collection, &centers, "search while 160 points/s are written", None, 1000).await;
+    }
+    optimized(&path).await;
     let started = Instant::now();
-    drop(collection);
-    drop(index);
-    println!("closed in {:?}; RSS {} MiB", started.elapsed(), memory_mib("VmRSS"));
+    drop((collection, index));
+    println!("closed in {:?}", started.elapsed());
     let started = Instant::now();
     let index = QdrantEdgeIndex::open(&path).unwrap();
     let collection = index.open(&spec).await.unwrap();
-    println!(
-        "opened in {:?}; RSS {} MiB (anonymous {})",
-        started.elapsed(),
-        memory_mib("VmRSS"),
-        memory_mib("RssAnon")
-    );
+    println!("opened in {:?}", started.elapsed());
     searches(&*collection, &centers, "search after opening", None, 1000).await;
     let size = std::process::Command::new("du").args(["-sh", path.as_str()]).output().unwrap();
     println!("{}", String::from_utf8_lossy(&size.stdout));

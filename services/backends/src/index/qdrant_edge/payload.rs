@@ -6,7 +6,7 @@
 //! | `terms` | every answer to `=`, `:` and `:*` on texts, tags and truth values, one text each (`term`) | keyword |
 //! | `width`, `height`, `aspect_ratio`, `size_bytes` | numbers | float |
 //! | `created`, `captured` | times, cut to the microsecond | datetime |
-//! | `numbers` | the user's numbers by hexadecimal name | – |
+//! | `numbers` | the user's numbers by hexadecimal name | float, once a name is seen |
 
 use qdrant_edge::{
     Payload, PointId,
@@ -87,6 +87,16 @@ pub(super) fn key(field: &Field) -> String {
         Field::Custom(name) => format!("{NUMBERS}.{}", number_name(name)),
         field => field.to_string(),
     }
+}
+
+/// The payload keys of a document's own numbers.
+pub(super) fn number_keys(document: &ImageDocument) -> impl Iterator<Item = String> + '_ {
+    let numbers = document.metadata.fields.iter().filter(|(_, value)| value.is_number());
+    numbers.map(|(name, _)| format!("{NUMBERS}.{}", number_name(name)))
+}
+
+pub(super) fn is_number_key(key: &str) -> bool {
+    key.split_once('.').is_some_and(|(parent, _)| parent == NUMBERS)
 }
 
 /// Any name of the user's, as a key that needs no quotes in a path.

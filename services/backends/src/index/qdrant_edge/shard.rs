@@ -52,13 +52,13 @@ pub(super) fn create(folder: &Utf8Path, dimension: usize) -> Result<(), ShardErr
     contained(|| {
         fs::create_dir(folder)?;
         let shard = EdgeShard::new(folder.as_std_path(), config(dimension))?;
-        for (field, schema) in payload_indexes() {
-            let create =
-                CreateIndex { field_name: path(&field), field_schema: Some(PayloadFieldSchema::FieldParams(schema)) };
-            shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(create)))?;
-        }
-        Ok(())
+        payload_indexes().into_iter().try_for_each(|(key, schema)| create_index(&shard, &key, schema))
     })
+}
+
+/// Indexes a payload key that holds numbers.
+pub(super) fn index_number(shard: &EdgeShard, key: &str) -> Result<(), ShardError> {
+    contained(|| create_index(shard, key, float_index()))
 }
 
 pub(super) fn load(folder: &Utf8Path, dimension: usize) -> Result<EdgeShard, ShardError> {
@@ -116,14 +116,23 @@ fn config(dimension: usize) -> EdgeConfig {
 
 fn payload_indexes() -> Vec<(String, PayloadSchemaParams)> {
     let terms = KeywordIndexParams { on_disk: Some(true), enable_hnsw: Some(false), ..KeywordIndexParams::default() };
-    let number = FloatIndexParams { on_disk: Some(true), enable_hnsw: Some(false), ..FloatIndexParams::default() };
     let time = DatetimeIndexParams { on_disk: Some(true), enable_hnsw: Some(false), ..DatetimeIndexParams::default() };
     let numbers = [Field::Width, Field::Height, Field::AspectRatio, Field::SizeBytes];
     let times = [Field::Created, Field::Captured];
     let mut indexes = vec![(TERMS.to_owned(), PayloadSchemaParams::Keyword(terms))];
-    indexes.extend(numbers.map(|field| (key(&field), PayloadSchemaParams::Float(number.clone()))));
+    indexes.extend(numbers.map(|field| (key(&field), float_index())));
     indexes.extend(times.map(|field| (key(&field), PayloadSchemaParams::Datetime(time.clone()))));
     indexes
+}
+
+fn float_index() -> PayloadSchemaParams {
+    let params = FloatIndexParams { on_disk: Some(true), enable_hnsw: Some(false), ..FloatIndexParams::default() };
+    PayloadSchemaParams::Float(params)
+}
+
+fn create_index(shard: &EdgeShard, key: &str, schema: PayloadSchemaParams) -> Result<(), ShardError> {
+    let create = CreateIndex { field_name: path(key), field_schema: Some(PayloadFieldSchema::FieldParams(schema)) };
+    Ok(shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(create)))?)
 }
 
 /// Begins qdrant-edge's own log anew. Nothing reads it back (the journal is what is replayed), but its position numbers

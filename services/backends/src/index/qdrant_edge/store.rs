@@ -8,6 +8,7 @@
 //! | `shard/` | qdrant-edge's files |
 
 use std::{
+    collections::HashSet,
     fs,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -28,13 +29,22 @@ use super::{
     identity,
     journal::{Change, Journal},
     maintenance::{self, Waker},
-    payload::{point_id, to_payload},
+    payload::{is_number_key, number_keys, point_id, to_payload},
     shard::{self, ShardError},
     unavailable,
 };
 
+/// Number fields beyond these are compared without an index.
+const MAX_NUMBER_INDEXES: usize = 64;
+
 /// A process that ends needs this long to let go, at most.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+struct Writer {
+    journal: Journal,
+    /// Payload keys of the user's numbers that have an index.
+    number_indexes: HashSet<String>,
+}
 
 pub(super) struct Store {
     pub(super) spec: CollectionSpec,
@@ -43,7 +53,7 @@ pub(super) struct Store {
     shard: RwLock<Option<EdgeShard>>,
     closed: AtomicBool,
     /// Held by whoever changes the shard: one change at a time, in the journal and in the shard alike.
-    journal: Mutex<Journal>,
+    writer: Mutex<Writer>,
     /// Points written since the last optimisation.
     pub(super) unoptimized: AtomicU64,
     waker: Waker,
@@ -66,15 +76,17 @@ impl Store {
             IndexError::ForeignStore { collection: spec.model.to_string() }
         })?;
         let (waker, wakes) = maintenance::channel();
-        let points = shard.info().points_count as u64;
+        let info = shard.info();
+        let number_indexes =
+            info.payload_schema.keys().map(ToString::to_string).filter(|key| is_number_key(key)).collect();
         let store = Arc::new(Self {
             spec: spec.clone(),
             folder: folder.to_owned(),
             shard: RwLock::new(Some(shard)),
             closed: AtomicBool::new(false),
-            journal: Mutex::new(journal),
+            writer: Mutex::new(Writer { journal, number_indexes }),
             // What the last process left is looked at once this one is idle.
-            unoptimized: AtomicU64::new(u64::from(points > 0)),
+            unoptimized: AtomicU64::new(u64::from(info.points_count > 0)),
             waker,
             _lock: lock,
         });
@@ -98,15 +110,17 @@ impl Store {
     /// Makes a change durable, then visible. False when it is for a point that isn't there.
     pub(super) fn change(&self, change: &Change) -> Result<bool, IndexError> {
         self.with(|shard| {
-            let mut journal = self.journal();
+            let mut writer = self.writer();
             if let Change::SetDocument(document) = change
                 && !has_point(shard, document)?
             {
                 return Ok(false);
             }
-            journal.append(change).map_err(|source| unavailable(format!("cannot write to {}", self.folder), source))?;
+            let journaled = writer.journal.append(change);
+            journaled.map_err(|source| unavailable(format!("cannot write to {}", self.folder), source))?;
             apply(shard, change).map_err(|source| unavailable("cannot change the index", source))?;
-            drop(journal);
+            index_numbers(shard, change, &mut writer.number_indexes);
+            drop(writer);
             self.unoptimized.fetch_add(weight(change), Ordering::Relaxed);
             self.waker.wake();
             Ok(true)
@@ -116,7 +130,7 @@ impl Store {
     /// Flushes the shard and empties the journal. Changes wait meanwhile, searches don't.
     pub(super) fn checkpoint(&self) -> Result<(), IndexError> {
         self.with(|shard| {
-            let mut journal = self.journal();
+            let journal = &mut self.writer().journal;
             if journal.length() == 0 {
                 return Ok(());
             }
@@ -125,7 +139,6 @@ impl Store {
             shard::flush(shard).map_err(|source| unavailable("cannot flush the index", source))?;
             journal.clear().map_err(|source| unavailable("cannot empty the journal", source))?;
             tracing::debug!(collection = %self.spec.model, bytes, elapsed = ?started.elapsed(), "flushed the index");
-            drop(journal);
             if let Err(error) = shard::free_closed_wal(&self.folder.join(SHARD)) {
                 // Not every file system can; the next start removes them.
                 tracing::debug!(collection = %self.spec.model, %error, "closed log segments stay");
@@ -136,7 +149,7 @@ impl Store {
 
     /// Bytes of changes that are not flushed.
     pub(super) fn journal_length(&self) -> u64 {
-        self.journal().length()
+        self.writer().journal.length()
     }
 
     /// Ends it for everybody who still holds it; its files are no longer touched once this returns.
@@ -146,15 +159,15 @@ impl Store {
         // Dropping flushes, and only what was flushed may leave the journal.
         let closed = shard::contained(|| {
             drop(shard);
-            Ok(self.journal().clear()?)
+            Ok(self.writer().journal.clear()?)
         });
         if let Err(error) = closed {
             tracing::warn!(collection = %self.spec.model, %error, "changes stay in the journal");
         }
     }
 
-    fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,6 +241,25 @@ fn apply(shard: &EdgeShard, change: &Change) -> Result<(), ShardError> {
         }
     };
     shard::contained(|| Ok(shard.update(operation)?))
+}
+
+/// Gives every number field of the user's an index when it is first seen: without, each search by it would read all
+/// documents. It would find the same ones, so that a fault here is not one of the change.
+fn index_numbers(shard: &EdgeShard, change: &Change, indexed: &mut HashSet<String>) {
+    let documents: Vec<&ImageDocument> = match change {
+        Change::Upsert(points) => points.iter().map(|(document, _)| document).collect(),
+        Change::SetDocument(document) => vec![document],
+        Change::Delete(_) => Vec::new(),
+    };
+    for key in documents.into_iter().flat_map(number_keys) {
+        if indexed.len() >= MAX_NUMBER_INDEXES || indexed.contains(&key) {
+            continue;
+        }
+        if let Err(error) = shard::index_number(shard, &key) {
+            tracing::warn!(key, %error, "cannot index a number field; filters by it will be slow");
+        }
+        indexed.insert(key);
+    }
 }
 
 fn to_point(document: &ImageDocument, vector: &[f32]) -> Result<PointStructPersisted, ShardError> {

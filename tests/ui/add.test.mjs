@@ -6,10 +6,9 @@ import { test } from 'node:test';
 import { close, suite } from './support/browser.mjs';
 import { addFiles, drop, field, firstIs, names, search, tiles, tray, trayItem } from './support/page.mjs';
 import { copyOf, photo, textAsPicture } from './support/photos.mjs';
-import { cannotStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
-test('adding pictures', { skip: cannotStart }, async (t) => {
+test('adding pictures', async (t) => {
   const ui = await suite(t);
 
   await t.test('a photo is uploaded, waited for, and found by words', async () => {

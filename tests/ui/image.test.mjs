@@ -4,10 +4,9 @@ import { test } from 'node:test';
 import { close, suite } from './support/browser.mjs';
 import { dialog, names, tiles } from './support/page.mjs';
 import { addPhotos } from './support/photos.mjs';
-import { cannotStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
-test('one picture', { skip: cannotStart }, async (t) => {
+test('one picture', async (t) => {
   const ui = await suite(t);
   const isThere = async (id) => (await fetch(`${ui.server.url}/api/v1/image/${id}`)).ok;
   const openPicture = async (page, name) => {

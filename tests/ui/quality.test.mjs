@@ -3,20 +3,22 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { accessibilityFaults, close, suite } from './support/browser.mjs';
+import { accessibilityFaults, close, settle, suite } from './support/browser.mjs';
 import { addFiles, dialog, partsAreThere, search, tiles, tray } from './support/page.mjs';
 import { addPhotos, photo, textAsPicture } from './support/photos.mjs';
-import { cannotStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
 const SCREENSHOTS = process.env.SCREENSHOTS ?? join(import.meta.dirname, 'screenshots');
 const MAX_SCRIPT_BYTES = 150 * 1000;
 const WIDTHS = [360, 1280, 2560];
 
-test('quality', { skip: cannotStart }, async (t) => {
+test('quality', async (t) => {
   const ui = await suite(t);
   await mkdir(SCREENSHOTS, { recursive: true });
-  const shoot = (page, name) => page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+  const shoot = async (page, name) => {
+    await settle(page);
+    await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+  };
 
   await t.test('the empty page is accessible in light and dark', async () => {
     for (const colorScheme of ['light', 'dark']) {

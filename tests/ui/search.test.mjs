@@ -5,12 +5,11 @@ import { test } from 'node:test';
 import { close, suite } from './support/browser.mjs';
 import { dialog, drop, field, firstIs, names, search, tiles } from './support/page.mjs';
 import { addPhotos, photo, PHOTOS } from './support/photos.mjs';
-import { cannotStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
 const GIRAFFES = ['giraffe.jpg', 'b_giraffe.jpg'];
 
-test('searching', { skip: cannotStart }, async (t) => {
+test('searching', async (t) => {
   const ui = await suite(t);
 
   await t.test('words find pictures as they are typed', async () => {

@@ -4,10 +4,9 @@ import { test } from 'node:test';
 import { close, suite } from './support/browser.mjs';
 import { addFiles, field, firstIs, partsAreThere, search, tiles, trayItem } from './support/page.mjs';
 import { copyOf } from './support/photos.mjs';
-import { cannotStart } from './support/server.mjs';
 import { until } from './support/until.mjs';
 
-test('states', { skip: cannotStart }, async (t) => {
+test('states', async (t) => {
   const ui = await suite(t);
 
   await t.test('an empty collection offers samples, then searches that fit them', async () => {

@@ -65,9 +65,16 @@ export async function close(page) {
   assert.deepEqual(page.faults, [], 'errors on the page');
 }
 
+/** Waits until nothing moves. */
+export function settle(page) {
+  return page.evaluate(async () => {
+    await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => undefined)));
+  });
+}
+
 /** What axe has to say about accessibility, as short lines; empty when all is well. */
 export async function accessibilityFaults(page) {
-  await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished)));
+  await settle(page);
   // Evaluated, not added as a script: the page's security policy forbids that, as it should.
   await page.evaluate(await readFile(axe, 'utf8'));
   const { violations } = await page.evaluate(() => window.axe.run(document));

@@ -1,4 +1,5 @@
-// A server to test: started here when IMAGESEARCH_BIN names the program, else the one at IMAGESEARCH_URL.
+// Servers to test, each with an empty collection of its own; IMAGESEARCH_BIN names the program. They are killed, given
+// keys and emptied here, so that a server which somebody uses is never one of them.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,9 +12,6 @@ import { until } from './until.mjs';
 const program = process.env.IMAGESEARCH_BIN;
 const ROLES = ['INGESTAPI', 'SEARCHAPI', 'CDNAPI', 'FRONTEND', 'ADMIN'];
 
-/** Why tests can't run here, or false: what `skip` of a test takes. */
-export const cannotStart = program ? false : 'IMAGESEARCH_BIN does not name the program';
-
 /** A server with an empty collection of its own. */
 export class Server {
   #data;
@@ -23,6 +21,7 @@ export class Server {
 
   /** Starts a server, on free ports, over a new folder. */
   static async start() {
+    if (!program) throw new Error('set IMAGESEARCH_BIN to the program, as scripts/test-ui does');
     const server = new Server();
     server.#data = await mkdtemp(join(tmpdir(), 'imagesearch-ui-'));
     server.#ports = await freePorts(ROLES.length);

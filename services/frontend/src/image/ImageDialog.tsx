@@ -9,6 +9,7 @@ import { deleteWithUndo } from '../deletion/askDelete';
 import { gridFocus } from '../grid/Grid';
 import { titleOf } from '../lib/images';
 import { closeImage, openImage } from '../query/navigation';
+import { focusDialog } from '../ui/focusDialog';
 import { Details } from './Details';
 import styles from './ImageDialog.module.css';
 import { LargePicture } from './LargePicture';
@@ -51,11 +52,7 @@ export default function ImageDialog({ imageId, images, onNearEnd }: Props) {
           className={styles.dialog}
           aria-describedby={undefined}
           onKeyDown={onKeyDown}
-          // The picture has the keyboard first, not whichever button comes first.
-          onOpenAutoFocus={(event) => {
-            event.preventDefault();
-            (event.currentTarget as HTMLElement).focus();
-          }}
+          onOpenAutoFocus={focusDialog}
           onEscapeKeyDown={(event) => {
             // There, Escape gives up the changes, not the whole dialog.
             if (isInForm(event.target)) event.preventDefault();

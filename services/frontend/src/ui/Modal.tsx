@@ -1,6 +1,7 @@
 import { Dialog } from 'radix-ui';
 import { X } from 'lucide-react';
 import type { ReactNode } from 'react';
+import { focusDialog } from './focusDialog';
 import styles from './Modal.module.css';
 
 interface Props {
@@ -15,7 +16,7 @@ export function Modal({ title, children, onClose }: Props) {
     <Dialog.Root open onOpenChange={(open) => !open && onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay className={styles.overlay}>
-          <Dialog.Content className={styles.modal} aria-describedby={undefined}>
+          <Dialog.Content className={styles.modal} aria-describedby={undefined} onOpenAutoFocus={focusDialog}>
             <div className={styles.head}>
               <Dialog.Title className={styles.title}>{title}</Dialog.Title>
               <Dialog.Close className="icon" aria-label="Close">

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Pixels of the longer side from which placeholder and hash are made; both keep far less detail.
-const THUMBNAIL_SIDE: u32 = 64;
+const THUMBNAIL_SIDE: u32 = 32;
 
 /// The facts of a decoded image. EXIF date and position are among them; who stores them decides whether they are kept.
 pub fn facts(decoded: &Decoded) -> ImageFacts {

@@ -143,7 +143,7 @@ mod tests {
             let differences: Vec<u8> = ours.iter().zip(pillows.as_raw()).map(|(a, b)| a.abs_diff(*b)).collect();
             // Weights have 16 bits here and 22 there.
             let mean = differences.iter().map(|value| f64::from(*value)).sum::<f64>() / ours.len() as f64;
-            assert!(differences.iter().all(|value| *value <= 2) && mean < 0.05, "{name}: mean {mean}");
+            assert!(differences.iter().all(|value| *value <= 2) && mean < 0.25, "{name}: mean {mean}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf, sync::Mutex};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Mutex};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use embedding::{
@@ -37,13 +37,7 @@ struct Model(Mutex<Session>);
 
 impl Model {
     fn load() -> Self {
-        let library = env::var("ORT_DYLIB_PATH").map_or_else(
-            |_| {
-                PathBuf::from(env::var("HOME").unwrap()).join(".cache/imagesearch/onnxruntime/1.32.0/libonnxruntime.so")
-            },
-            PathBuf::from,
-        );
-        let environment = ort::init_from(library).unwrap().with_telemetry(false).build().unwrap();
+        let environment = embedding::onnx_environment(None).unwrap();
         let graph = root().join("models/bundled/image.onnx");
         Self(Mutex::new(Session::builder(&environment).unwrap().commit_from_file(graph).unwrap()))
     }

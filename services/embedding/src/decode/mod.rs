@@ -4,13 +4,14 @@
 mod alpha;
 mod color;
 mod jpeg;
+mod orient;
 mod raster;
 #[cfg(test)]
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::{DynamicImage, RgbImage, metadata::Orientation};
+use image::{DynamicImage, RgbImage};
 
 use crate::{
     exif::Exif,
@@ -126,21 +127,15 @@ pub fn decode(bytes: &[u8], target: Target, limits: &Limits) -> Result<Decoded, 
 impl Stored {
     /// Colours first, since a profile describes the stored values; then transparency; turning last, on the fewest bytes.
     fn present(self, media: MediaType) -> Decoded {
+        let orientation = self.exif.orientation;
         let srgb = color::to_srgb(self.pixels, self.icc_profile.as_deref());
-        let mut upright = DynamicImage::ImageRgb8(alpha::flatten(srgb));
-        upright.apply_orientation(self.exif.orientation);
-        let (full_width, full_height) = match self.exif.orientation {
-            Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH => (self.full_height, self.full_width),
-            Orientation::NoTransforms
-            | Orientation::Rotate180
-            | Orientation::FlipHorizontal
-            | Orientation::FlipVertical => (self.full_width, self.full_height),
+        let rgb = orient::upright(alpha::flatten(srgb), orientation);
+        let (full_width, full_height) = if orient::swaps_sides(orientation) {
+            (self.full_height, self.full_width)
+        } else {
+            (self.full_width, self.full_height)
         };
-        let (rgb, partial, exif) = (upright.into_rgb8(), self.partial, self.exif);
-        Decoded { rgb, full_width, full_height, media, partial, exif }
+        Decoded { rgb, full_width, full_height, media, partial: self.partial, exif: self.exif }
     }
 }
 

@@ -94,7 +94,12 @@ impl Delivery {
 
     /// Size and type of an original.
     pub(crate) async fn head(&self, image_id: ImageId) -> Result<(ObjectInfo, Located), DeliveryError> {
-        self.at_its_place(image_id, async |located| self.objects.head(&located.key).await).await
+        let objects = self.objects.clone();
+        let head = |key: ObjectKey| {
+            let objects = objects.clone();
+            async move { objects.head(&key).await }
+        };
+        self.at_its_place(image_id, head).await
     }
 
     /// Streams an original, or `range` of it, which must lie inside.
@@ -103,7 +108,12 @@ impl Delivery {
         image_id: ImageId,
         range: Option<Range<u64>>,
     ) -> Result<((ObjectInfo, ObjectStream), Located), DeliveryError> {
-        self.at_its_place(image_id, async |located| self.objects.read(&located.key, range.clone()).await).await
+        let objects = self.objects.clone();
+        let read = |key: ObjectKey| {
+            let (objects, range) = (objects.clone(), range.clone());
+            async move { objects.read(&key, range).await }
+        };
+        self.at_its_place(image_id, read).await
     }
 
     /// The bytes of a resized copy of an image that is there.
@@ -150,19 +160,22 @@ impl Delivery {
 
     /// Does something with an original where it is remembered to lie; looks again when it is not there any more, since an
     /// image that was deleted and uploaded again lies somewhere else.
-    async fn at_its_place<T>(
+    async fn at_its_place<T, F>(
         &self,
         image_id: ImageId,
-        attempt: impl AsyncFn(&Located) -> Result<Option<T>, ObjectError>,
-    ) -> Result<(T, Located), DeliveryError> {
+        attempt: impl Fn(ObjectKey) -> F,
+    ) -> Result<(T, Located), DeliveryError>
+    where
+        F: Future<Output = Result<Option<T>, ObjectError>>,
+    {
         if let Some(located) = self.located.get(&image_id).await {
-            if let Some(found) = attempt(&located).await? {
+            if let Some(found) = attempt(located.key.clone()).await? {
                 return Ok((found, located));
             }
             self.located.invalidate(&image_id).await;
         }
         let located = self.locate(image_id).await?;
-        let found = attempt(&located).await?.ok_or(DeliveryError::NotFound(image_id))?;
+        let found = attempt(located.key.clone()).await?.ok_or(DeliveryError::NotFound(image_id))?;
         self.located.insert(image_id, located.clone()).await;
         Ok((found, located))
     }

@@ -27,7 +27,7 @@ const MAX_WANTED_PIXELS: u32 = 16_384;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct VariantParams {
+pub(crate) struct VariantParams {
     /// Width in pixels, snapped up to a fixed ladder; never more than the original has.
     #[param(minimum = 1, maximum = 16384)]
     w: Option<u32>,

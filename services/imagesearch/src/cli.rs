@@ -84,8 +84,8 @@ pub(crate) struct ServerArgs {
     /// The server's address
     #[arg(long, env = "IMAGESEARCH_SERVER", default_value = "http://localhost:3000", value_name = "URL")]
     pub server: Url,
-    /// File with the API key; the variable `IMAGESEARCH_KEY` holds it otherwise
-    #[arg(long, env = "IMAGESEARCH_KEY_FILE", value_name = "FILE")]
+    /// File with the API key; the variable `IMAGESEARCH_API_KEY` holds it otherwise
+    #[arg(long, env = "IMAGESEARCH_API_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<Utf8PathBuf>,
 }
 

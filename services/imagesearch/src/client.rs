@@ -100,7 +100,7 @@ pub(crate) async fn refusal(response: Response) -> CommandError {
     };
     let what = problem.detail.filter(|detail| !detail.is_empty()).unwrap_or(problem.title);
     let what = if what.is_empty() { format!("the server answered {status}") } else { what };
-    let hint = if status == StatusCode::UNAUTHORIZED { "; put a key into IMAGESEARCH_KEY or --key-file" } else { "" };
+    let hint = if status == StatusCode::UNAUTHORIZED { "; put a key into IMAGESEARCH_API_KEY or --key-file" } else { "" };
     let request = problem.request_id.map(|id| format!(" (request {id})")).unwrap_or_default();
     CommandError::new(failure, format!("{what}{hint}{request}"))
 }
@@ -109,7 +109,7 @@ pub(crate) async fn refusal(response: Response) -> CommandError {
 fn read_key(args: &ServerArgs) -> anyhow::Result<Option<String>> {
     let key = match &args.key_file {
         Some(path) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read the key file {path}"))?),
-        None => std::env::var("IMAGESEARCH_KEY").ok(),
+        None => std::env::var("IMAGESEARCH_API_KEY").ok(),
     };
     Ok(key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()))
 }

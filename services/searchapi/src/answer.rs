@@ -8,7 +8,7 @@ use crate::search::{Matches, Search, Window};
 
 /// An image that is indexed.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Image {
+pub(crate) struct Image {
     #[serde(flatten)]
     document: ImageDocument,
     /// Path of the original on this origin.
@@ -18,7 +18,7 @@ pub struct Image {
 
 /// An image that a search found.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SearchResult {
+pub(crate) struct SearchResult {
     #[serde(flatten)]
     image: Image,
     /// Cosine similarity to the query, −1 to 1. Comparable within one model only.
@@ -27,13 +27,13 @@ pub struct SearchResult {
 
 /// The model that embedded the query and the results.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ModelName {
+pub(crate) struct ModelName {
     name: String,
     fingerprint: ModelFingerprint,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SearchPage {
+pub(crate) struct SearchPage {
     /// Best first.
     results: Vec<SearchResult>,
     limit: usize,
@@ -44,7 +44,7 @@ pub struct SearchPage {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ImagePage {
+pub(crate) struct ImagePage {
     images: Vec<Image>,
     /// Give it as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]

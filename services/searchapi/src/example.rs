@@ -21,26 +21,26 @@ const MAX_FIELD_BYTES: usize = 16 << 10;
 /// A search by an indexed image, by words, or by both.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct ExampleBody {
+pub(crate) struct ExampleBody {
     /// An indexed image to find similar ones of.
-    pub image_id: Option<ImageId>,
+    pub(crate) image_id: Option<ImageId>,
     /// What the images should show.
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
     /// Share of the text beside a picture, 0 to 1; half when absent.
     #[schema(minimum = 0.0, maximum = 1.0)]
-    pub text_weight: Option<f32>,
+    pub(crate) text_weight: Option<f32>,
     #[schema(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     #[schema(maximum = 16383)]
-    pub offset: Option<usize>,
-    pub min_score: Option<f32>,
-    pub filter: Option<String>,
+    pub(crate) offset: Option<usize>,
+    pub(crate) min_score: Option<f32>,
+    pub(crate) filter: Option<String>,
 }
 
 /// The same as a form, with a picture.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes the form for OpenAPI; the fields are read one by one")]
-pub struct ExampleForm {
+pub(crate) struct ExampleForm {
     /// The picture to find similar ones of; any type that can be ingested.
     #[schema(value_type = String, format = Binary)]
     file: Option<Vec<u8>>,
@@ -56,8 +56,8 @@ pub struct ExampleForm {
 /// A parsed search by example.
 #[derive(Debug)]
 pub(crate) struct Example {
-    pub query: Query,
-    pub window: WindowParams,
+    pub(crate) query: Query,
+    pub(crate) window: WindowParams,
 }
 
 impl Example {

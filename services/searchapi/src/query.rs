@@ -16,44 +16,44 @@ const DEFAULT_LIMIT: usize = 20;
 #[derive(Debug, Clone, Default, Deserialize, IntoParams, ToSchema)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-pub struct WindowParams {
+pub(crate) struct WindowParams {
     /// Number of results; 20 when absent, at most 1000.
     #[param(minimum = 1, maximum = 1000)]
     #[schema(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// Results to skip. Offset and limit together reach no further than 16384.
     #[param(maximum = 16383)]
     #[schema(maximum = 16383)]
-    pub offset: Option<usize>,
+    pub(crate) offset: Option<usize>,
     /// Leave out results with a lower cosine similarity.
-    pub min_score: Option<f32>,
+    pub(crate) min_score: Option<f32>,
     /// AIP-160 filter, for example `tags:"cat" AND width >= 1000`.
-    pub filter: Option<String>,
+    pub(crate) filter: Option<String>,
 }
 
 /// A search by words. The window's fields stand here again because flattened numbers can't be read from a query string.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-pub struct TextQuery {
+pub(crate) struct TextQuery {
     /// What the images should show.
     #[param(required = true, min_length = 1, example = "a giraffe")]
-    pub text: String,
+    pub(crate) text: String,
     /// Number of results; 20 when absent, at most 1000.
     #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// Results to skip. Offset and limit together reach no further than 16384.
     #[param(maximum = 16383)]
-    pub offset: Option<usize>,
+    pub(crate) offset: Option<usize>,
     /// Leave out results with a lower cosine similarity.
-    pub min_score: Option<f32>,
+    pub(crate) min_score: Option<f32>,
     /// AIP-160 filter, for example `tags:"cat" AND width >= 1000`.
-    pub filter: Option<String>,
+    pub(crate) filter: Option<String>,
 }
 
 /// Order of a list.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
-pub enum ListOrder {
+pub(crate) enum ListOrder {
     #[default]
     #[serde(rename = "created desc")]
     Newest,
@@ -64,21 +64,21 @@ pub enum ListOrder {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-pub struct ListParams {
+pub(crate) struct ListParams {
     /// AIP-160 filter, for example `tags:"cat" AND width >= 1000`.
-    pub filter: Option<String>,
+    pub(crate) filter: Option<String>,
     /// `created desc` (newest first) when absent.
     #[param(inline)]
-    pub order: ListOrder,
+    pub(crate) order: ListOrder,
     /// `next_cursor` of the page before.
-    pub cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// Number of images; 20 when absent, at most 1000.
     #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 impl WindowParams {
-    pub fn window(self) -> Result<Window, Problem> {
+    pub(crate) fn window(self) -> Result<Window, Problem> {
         Ok(Window {
             limit: self.limit.unwrap_or(DEFAULT_LIMIT),
             offset: self.offset.unwrap_or(0),
@@ -89,14 +89,14 @@ impl WindowParams {
 }
 
 impl TextQuery {
-    pub fn split(self) -> (String, WindowParams) {
+    pub(crate) fn split(self) -> (String, WindowParams) {
         let Self { text, limit, offset, min_score, filter } = self;
         (text, WindowParams { limit, offset, min_score, filter })
     }
 }
 
 impl ListParams {
-    pub fn query(self) -> Result<ListQuery, Problem> {
+    pub(crate) fn query(self) -> Result<ListQuery, Problem> {
         let order = match self.order {
             ListOrder::Newest => Order::Newest,
             ListOrder::Oldest => Order::Oldest,

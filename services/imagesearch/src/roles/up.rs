@@ -115,6 +115,12 @@ impl Engine {
         Ok(Self { stores, embedder, collection: opened.collection, projection })
     }
 
+    /// The same, over another collection of the same model.
+    pub(crate) fn with_collection(self, collection: Arc<dyn Collection>) -> Self {
+        let projection = self.stores.projection(vec![collection.clone()]);
+        Self { collection, projection, ..self }
+    }
+
     pub(crate) fn worker(&self, config: &Config) -> anyhow::Result<Worker> {
         let Self { stores, embedder, collection, projection } = self;
         let settings = ingestworker::Settings::from(config);

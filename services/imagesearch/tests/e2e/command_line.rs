@@ -108,9 +108,9 @@ async fn a_key_is_asked_for_once_there_is_one() {
     while refused.output().unwrap().status.code() != Some(4) {
         assert!(started.elapsed() < crate::server::DEADLINE, "the key file is not noticed");
     }
-    let allowed = server.command(&["search", "a cat"]).env("IMAGESEARCH_KEY", &key).output().unwrap();
+    let allowed = server.command(&["search", "a cat"]).env("IMAGESEARCH_API_KEY", &key).output().unwrap();
     assert!(allowed.status.success());
-    let not_this = server.command(&["delete", &"0".repeat(64)]).env("IMAGESEARCH_KEY", &key).output().unwrap();
+    let not_this = server.command(&["delete", &"0".repeat(64)]).env("IMAGESEARCH_API_KEY", &key).output().unwrap();
     assert_eq!(not_this.status.code(), Some(4), "a key that reads may not delete");
     assert!(!server.log().contains(&key), "no secret in the log");
     let listed = run(&server, &["keys", "--data-dir", &data_dir, "list"], 0);

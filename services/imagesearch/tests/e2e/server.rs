@@ -186,7 +186,7 @@ impl Server {
     /// Runs the command line against this server.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imagesearch"));
-        command.args(arguments).env("IMAGESEARCH_SERVER", &self.frontend).env_remove("IMAGESEARCH_KEY");
+        command.args(arguments).env("IMAGESEARCH_SERVER", &self.frontend).env_remove("IMAGESEARCH_API_KEY");
         command
     }
 }

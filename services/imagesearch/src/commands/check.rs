@@ -1,0 +1,36 @@
+//! `imagesearch check`: compares stored images, index and tasks, and mends what differs when told to.
+
+use std::process::ExitCode;
+
+use backends::{check, survey::SurveyOptions};
+use jiff::Timestamp;
+
+use crate::{cli::CheckArgs, commands::config, exit::Failure, output, roles::up::Engine};
+
+pub(crate) async fn run(args: &CheckArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let engine = Engine::open(&config::load(&args.config)?).await?;
+    let bar = output::progress_bar(engine.collection.count(None).await?, "images", json);
+    bar.set_message("checking");
+    let options = SurveyOptions { deep: args.deep, ..SurveyOptions::alone_since(Timestamp::now()) };
+    let checked = check::check(&engine.stores, &engine.collection, options, args.repair, &|images| bar.set_position(images)).await;
+    bar.finish_and_clear();
+    let checked = checked?;
+    if json {
+        output::print_json(&checked)?;
+    } else {
+        let report = checked.left.as_ref().unwrap_or(&checked.found);
+        report.examples.iter().try_for_each(|example| output::print_line(example))?;
+        output::print_line(&format!(
+            "{} indexed, {} waiting, {} failed, {} deleted: {} differences",
+            report.indexed,
+            report.waiting,
+            report.failed,
+            report.deleted,
+            checked.differences()
+        ))?;
+        if checked.differences() > 0 && !args.repair {
+            output::print_line("`imagesearch check --repair` mends what can be mended")?;
+        }
+    }
+    Ok(if checked.differences() > 0 { Failure::Partial.into() } else { ExitCode::SUCCESS })
+}

@@ -1,4 +1,5 @@
-//! Measures the adapter at the size that docs/architecture.md gives figures for. Not a test of anything:
+//! Measures the adapter at the size that docs/architecture.md gives figures for. With `MEASURE_FOLDER`, a first run leaves
+//! the index there and a second shows a fresh process on it. Not a test of anything:
 //! `cargo test -p backends -- --ignored --nocapture index::qdrant_edge::measure`
 
 #![allow(clippy::unwrap_used)]
@@ -123,15 +124,24 @@ const FILTERS: [&str; 6] = [
 #[ignore = "takes minutes; run by hand"]
 async fn measure() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Utf8PathBuf::from_path_buf(folder.path().join("index")).unwrap();
+    let temporary = Utf8PathBuf::from_path_buf(folder.path().join("index")).unwrap();
+    let path = std::env::var("MEASURE_FOLDER").map_or(temporary, Utf8PathBuf::from);
+    let filled = path.exists();
     let index = QdrantEdgeIndex::open(&path).unwrap();
     let spec = CollectionSpec { dimension: DIMENSION, ..spec() };
     let started = Instant::now();
     let collection = index.open(&spec).await.unwrap();
-    println!("made and opened in {:?}", started.elapsed());
+    println!(
+        "opened in {:?}; RSS {} MiB (anonymous {})",
+        started.elapsed(),
+        memory_mib("VmRSS"),
+        memory_mib("RssAnon")
+    );
     let mut rng = Random(1);
     let centers: Arc<Vec<Vec<f32>>> = Arc::new((0..500).map(|_| unit(&mut rng, None)).collect());
-    write(&*collection, &centers, 0..POINTS, Duration::ZERO).await;
+    if !filled {
+        write(&*collection, &centers, 0..POINTS, Duration::ZERO).await;
+    }
     searches(&*collection, &centers, "search before it is optimised", None, 200).await;
     let started = Instant::now();
     optimized(&path).await;

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use shared::{ImageId, Version, filter::parse};
 use tempfile::TempDir;
 
-use super::{super::conformance::*, *};
+use super::{super::conformance::*, journal::Change, *};
 
 conformance!(fresh);
 
@@ -139,6 +139,82 @@ async fn a_damaged_collection_is_refused_and_can_be_made_anew() {
         assert!(index.remove(&spec().model).await.unwrap(), "{name}");
         assert_eq!(index.open(&spec()).await.unwrap().count(None).await.unwrap(), 0, "{name}");
     }
+}
+
+/// A store with a journal and a log of many megabytes, of documents with long captions.
+fn large_store(path: &Utf8Path, captions: u32) -> Arc<Store> {
+    let store = Store::open(path, &spec()).unwrap();
+    for number in 0..captions {
+        let mut point = point(&format!("large {number}"), 0.1);
+        point.document.metadata.caption = Some("x".repeat(1 << 20));
+        assert!(store.change(&Change::Upsert(vec![(point.document, point.vector)])).unwrap());
+    }
+    store
+}
+
+fn disk_bytes(folder: &Utf8Path) -> u64 {
+    let files = fs::read_dir(folder).unwrap();
+    files.map(|file| std::os::unix::fs::MetadataExt::blocks(&file.unwrap().metadata().unwrap()) * 512).sum()
+}
+
+#[test]
+fn a_checkpoint_empties_the_journal_and_frees_the_log() {
+    let (_folder, path) = folder();
+    fs::create_dir_all(&path).unwrap();
+    let path = path.join("collection");
+    let store = large_store(&path, 30);
+    assert!(store.journal_length() > 30 << 20);
+    store.checkpoint().unwrap();
+    assert_eq!(store.journal_length(), 0);
+    let wal = disk_bytes(&path.join("shard/wal"));
+    assert!(wal < 20 << 20, "{wal} bytes of log remain");
+    drop(store);
+
+    let store = Store::open(&path, &spec()).unwrap();
+    assert_eq!(store.with(|shard| Ok(shard.info().points_count)).unwrap(), 30);
+}
+
+#[test]
+fn changes_made_while_a_graph_is_built_are_kept() {
+    const DIMENSION: usize = 2048;
+    let (_folder, path) = folder();
+    fs::create_dir_all(&path).unwrap();
+    let path = path.join("collection");
+    let spec = CollectionSpec { dimension: DIMENSION, ..spec() };
+    let store = Store::open(&path, &spec).unwrap();
+    // More than is searched without a graph.
+    let upsert = |name: String| {
+        let radians = name.len() as f32;
+        let mut vector = vec![0.0; DIMENSION];
+        (vector[0], vector[1]) = (radians.cos(), radians.sin());
+        Change::Upsert(vec![(document(&name), vector)])
+    };
+    for number in 0..3000 {
+        store.change(&upsert(number.to_string())).unwrap();
+    }
+    let builder = std::thread::spawn({
+        let store = Arc::clone(&store);
+        move || store.with(|shard| Ok(shard::optimize(shard))).unwrap().unwrap()
+    });
+    let mut changes = 0;
+    while changes < 100 || !builder.is_finished() && changes < 1000 {
+        store.change(&upsert(format!("meanwhile {changes}"))).unwrap();
+        store.change(&Change::Delete(vec![ImageId::of(changes.to_string().as_bytes())])).unwrap();
+        let mut changed = document(&(2999 - changes).to_string());
+        changed.version = Version(2);
+        assert!(store.change(&Change::SetDocument(Box::new(changed))).unwrap());
+        changes += 1;
+    }
+    assert!(builder.join().unwrap(), "there was something to build");
+    drop(store);
+
+    let store = Store::open(&path, &spec).unwrap();
+    let (documents, next) = store.with(|shard| listing::scan(shard, None, 5000)).unwrap();
+    assert_eq!((documents.len(), next), (3000, None));
+    assert_eq!(documents.iter().filter(|document| document.version == Version(2)).count(), changes as usize);
+    let meanwhile =
+        documents.iter().filter(|document| document.name.as_ref().is_some_and(|name| name.starts_with("meanwhile")));
+    assert_eq!(meanwhile.count(), changes as usize);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backends::{Stores, index::Collection, survey::SurveyOptions, sweep::sweep};
+use backends::{Stores, index::Collection, survey::SurveyOptions, sweep::{Swept, sweep}};
 use tokio_util::sync::CancellationToken;
 
 pub(super) async fn run(
@@ -23,10 +23,10 @@ pub(super) async fn run(
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             swept = sweep(&stores, &collection, options) => match swept {
-                Ok(swept) if swept == Default::default() => tracing::debug!("the sweep found nothing to do"),
+                Ok(swept) if swept == Swept::default() => tracing::info!("swept: index and queue agree with the stored images"),
                 Ok(swept) => tracing::info!(
                     enqueued = swept.enqueued, left = swept.left, mended = swept.mended, unmended = swept.unmended,
-                    "the sweep brought index and queue in line with the stored images"
+                    "swept: index and queue were brought in line with the stored images"
                 ),
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the sweep broke off; it is tried again"),
             },

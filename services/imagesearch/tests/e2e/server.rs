@@ -13,25 +13,25 @@ use reqwest::{Response, StatusCode, multipart};
 use serde_json::Value;
 
 /// Generous: it bounds a hang, it measures nothing.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
-    pub frontend: String,
-    pub admin: String,
-    pub http: reqwest::Client,
+    pub(crate) frontend: String,
+    pub(crate) admin: String,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts with further settings, as environment variables without their prefix: `("INGESTAPI__MAX_IMAGE_BYTES", "1000")`.
-    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports::<5>();
         let roles = ["FRONTEND", "ADMIN", "INGESTAPI", "SEARCHAPI", "CDNAPI"];
@@ -54,33 +54,33 @@ impl Server {
         server
     }
 
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.frontend)
     }
 
     /// SIGKILL: nothing is finished, nothing is flushed.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM, and the exit code.
-    pub fn stop(&mut self) -> Option<i32> {
+    pub(crate) fn stop(&mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap().code()
     }
 
-    pub async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.child = spawn(self.folder.path(), &self.environment);
         self.until_ready().await;
     }
 
-    pub fn process_id(&self) -> u32 {
+    pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
 
@@ -101,36 +101,36 @@ impl Server {
         }
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    pub async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.http.get(self.url(path)).send().await.unwrap()
     }
 
-    pub async fn get_json(&self, path: &str) -> Value {
+    pub(crate) async fn get_json(&self, path: &str) -> Value {
         let response = self.get(path).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         response.json().await.unwrap()
     }
 
     /// Uploads one image; returns its entry of the answer.
-    pub async fn upload(&self, name: &str, bytes: Vec<u8>) -> Value {
+    pub(crate) async fn upload(&self, name: &str, bytes: Vec<u8>) -> Value {
         let response = self.try_upload(name, bytes).await.unwrap();
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{name}");
         let answer: Value = response.json().await.unwrap();
         answer["tasks"][0].clone()
     }
 
-    pub async fn try_upload(&self, name: &str, bytes: Vec<u8>) -> reqwest::Result<Response> {
+    pub(crate) async fn try_upload(&self, name: &str, bytes: Vec<u8>) -> reqwest::Result<Response> {
         let part = multipart::Part::bytes(bytes).file_name(name.to_owned());
         let form = multipart::Form::new().part("file", part);
         self.http.post(self.url("/api/v1/ingest")).multipart(form).send().await
     }
 
     /// Waits until a task has ended; returns it.
-    pub async fn ended(&self, task_id: &Value) -> Value {
+    pub(crate) async fn ended(&self, task_id: &Value) -> Value {
         let path = format!("/api/v1/ingest/{}", task_id.as_str().unwrap());
         let started = Instant::now();
         loop {
@@ -144,7 +144,7 @@ impl Server {
     }
 
     /// Waits until no task is queued or being worked on.
-    pub async fn until_idle(&self) {
+    pub(crate) async fn until_idle(&self) {
         let started = Instant::now();
         loop {
             let counts = self.get_json("/api/v1/ingest?limit=1").await["counts"].clone();
@@ -156,8 +156,21 @@ impl Server {
         }
     }
 
+    /// Waits until the sweep that follows a start has ended.
+    pub(crate) async fn until_swept(&self) {
+        let started = Instant::now();
+        loop {
+            let log = self.log();
+            if log.rsplit_once("ready: open").is_some_and(|(_, since_start)| since_start.contains("swept: ")) {
+                return;
+            }
+            assert!(started.elapsed() < DEADLINE, "the sweep did not end");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// The ids that a text finds, best first.
-    pub async fn search(&self, text: &str, limit: usize) -> Vec<String> {
+    pub(crate) async fn search(&self, text: &str, limit: usize) -> Vec<String> {
         let limit = limit.to_string();
         let query = [("text", text), ("limit", &limit)];
         let response = self.http.get(self.url("/api/v1/image/search")).query(&query).send().await.unwrap();
@@ -166,7 +179,7 @@ impl Server {
     }
 
     /// Every indexed image id, by paging through the list.
-    pub async fn indexed(&self) -> Vec<String> {
+    pub(crate) async fn indexed(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -184,7 +197,7 @@ impl Server {
     }
 
     /// Runs the command line against this server.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imagesearch"));
         command.args(arguments).env("IMAGESEARCH_SERVER", &self.frontend).env_remove("IMAGESEARCH_API_KEY");
         command
@@ -222,26 +235,26 @@ fn free_ports<const N: usize>() -> [u16; N] {
     held.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
-pub fn ids(images: &Value) -> Vec<String> {
+pub(crate) fn ids(images: &Value) -> Vec<String> {
     images.as_array().unwrap().iter().map(|image| image["image_id"].as_str().unwrap().to_owned()).collect()
 }
 
-pub fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
 }
 
-pub fn photo(name: &str) -> Vec<u8> {
+pub(crate) fn photo(name: &str) -> Vec<u8> {
     fs::read(fixtures().join("photos").join(name)).unwrap()
 }
 
 /// File names of the fixture photos with their captions.
-pub fn captions() -> HashMap<String, String> {
+pub(crate) fn captions() -> HashMap<String, String> {
     let text = fs::read_to_string(fixtures().join("photos/captions.json")).unwrap();
     let entries: Vec<Value> = serde_json::from_str(&text).unwrap();
     let text = |entry: &Value, field: &str| entry[field].as_str().unwrap().to_owned();
     entries.iter().map(|entry| (text(entry, "file"), text(entry, "caption"))).collect()
 }
 
-pub fn image_id(bytes: &[u8]) -> String {
+pub(crate) fn image_id(bytes: &[u8]) -> String {
     shared::ImageId::of(bytes).to_string()
 }

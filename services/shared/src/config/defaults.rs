@@ -112,7 +112,7 @@ impl Default for Model {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".into(), format: LogFormat::Auto }
+        Self { filter: "info,qdrant_edge=error".into(), format: LogFormat::Auto }
     }
 }
 

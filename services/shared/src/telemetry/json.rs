@@ -40,6 +40,7 @@ where
         }
         // Last, so that what the event says about itself wins over its spans.
         event.record(&mut line);
+        line.name_log_record();
         writeln!(writer, "{}", Value::Object(line.0))
     }
 }
@@ -48,6 +49,14 @@ where
 struct Fields(Map<String, Value>);
 
 impl Fields {
+    /// A record of the `log` crate comes with its origin in fields of the event; only the target is of use.
+    fn name_log_record(&mut self) {
+        if let Some(target) = self.0.remove("log.target") {
+            self.0.insert("target".to_owned(), target);
+            self.0.retain(|name, _| !name.starts_with("log."));
+        }
+    }
+
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }

@@ -12,10 +12,12 @@ use super::{
     image::{ImageModel, ImageRunner},
     pool::SessionPool,
     query::{TextModel, TextRunner},
+    sessions::{Load, Plan, open},
 };
 use crate::{
     bundle::{Bundle, BundleError},
     graph::{ImageGraph, TextGraph},
+    memory::return_free_memory,
     runtime,
     text::TextEncoder,
     vector::finish,
@@ -33,6 +35,7 @@ pub(super) fn load(bundle: &Bundle, options: &EmbedderOptions) -> Result<Inner, 
         (image, text.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let ((image, image_dimension), (text, text_dimension)) = (image?, text?);
+    return_free_memory();
     let manifest = bundle.manifest();
     let text_path = bundle.path(&manifest.text.graph);
     check_dimension(text_path, text_dimension, image_dimension, "the image graph's")?;
@@ -63,8 +66,7 @@ fn load_image(
     options: &EmbedderOptions,
 ) -> Result<(ImageModel, usize), BundleError> {
     let path = bundle.path(&bundle.manifest().image.graph);
-    let plan = Plan::new(&path, options.threads);
-    let mut interactive = open_session(environment, &path, options.threads)?;
+    let mut interactive = open(environment, &path, options.threads, Load::Sporadic)?;
     let graph = ImageGraph::inspect(&path, &interactive)?;
     let size = bundle.manifest().image.preprocess.to_preprocess().input_size();
     if let Some(fixed) = graph.size.filter(|fixed| *fixed != size) {
@@ -74,8 +76,9 @@ fn load_image(
     let runner = ImageRunner { graph, size, normalise: bundle.manifest().normalise };
     let dimension = try_image(&path, &runner, &mut interactive)?;
     let mut batch = Vec::new();
+    let plan = Plan::of(&path, options.threads);
     for _ in 0..plan.sessions {
-        let mut session = open_session(environment, &path, plan.threads)?;
+        let mut session = open(environment, &path, plan.threads, Load::Steady)?;
         try_image(&path, &runner, &mut session)?;
         batch.push(session);
     }
@@ -90,7 +93,7 @@ fn load_text(
 ) -> Result<(TextModel, usize), BundleError> {
     let part = &bundle.manifest().text;
     let path = bundle.path(&part.graph);
-    let mut session = open_session(environment, &path, options.threads)?;
+    let mut session = open(environment, &path, options.threads, Load::Sporadic)?;
     let graph = TextGraph::inspect(&path, &session)?;
     let encoder = TextEncoder::load(&bundle.path(&part.tokenizer), part, graph.length)?;
     let runner = TextRunner { graph, normalise: bundle.manifest().normalise };
@@ -109,32 +112,4 @@ fn try_image(path: &Utf8Path, runner: &ImageRunner, session: &mut Session) -> Re
     let pixels = (0..numbers).map(|index| 2.0 * index as f32 / numbers as f32 - 1.0).collect();
     let vector = runner.run(session, &[pixels]).swap_remove(0);
     vector.map(|vector| vector.len()).map_err(|source| BundleError::TrialRun { path: path.to_owned(), source })
-}
-
-fn open_session(environment: &Environment, path: &Utf8Path, threads: usize) -> Result<Session, BundleError> {
-    let open = || -> ort::Result<Session> {
-        Session::builder(environment)?
-            .with_intra_threads(threads.max(1))?
-            .with_inter_threads(1)?
-            // Spinning threads would take the CPU from decoding.
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?
-            .commit_from_file(path)
-    };
-    open().map_err(|source| BundleError::Graph { path: path.to_owned(), source })
-}
-
-/// How the CPUs are divided among sessions of the image graph.
-#[derive(Debug, PartialEq, Eq)]
-struct Plan {
-    sessions: usize,
-    /// Of each session.
-    threads: usize,
-}
-
-impl Plan {
-    fn new(graph: &Utf8Path, threads: usize) -> Self {
-        let _ = graph;
-        Self { sessions: 1, threads: threads.max(1) }
-    }
 }

@@ -5,6 +5,7 @@ mod image;
 mod load;
 mod pool;
 mod query;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub struct EmbedderOptions {
     pub threads: usize,
     /// Images decoded at once. Default: the same.
     pub decode_threads: usize,
-    /// Images in one run of the graph; each takes about 13 MB with the bundled model.
+    /// Images that a batch has at most; all of its runs together take about 13 MB for each with the bundled model.
     pub batch_size: usize,
     /// Text vectors remembered.
     pub text_cache_entries: u64,
@@ -53,7 +54,7 @@ impl Default for EmbedderOptions {
             threads,
             decode_threads: threads,
             batch_size: 8,
-            text_cache_entries: 10_000,
+            text_cache_entries: 4_096,
             limits: Limits::default(),
         }
     }
@@ -125,7 +126,7 @@ impl Embedder {
         self.0.dimension
     }
 
-    /// Images that fill one run of the graph on every session: what a caller of [`Self::embed_batch`] should collect.
+    /// What a caller of [`Self::embed_batch`] should collect: enough to keep all threads busy, not more.
     pub fn batch_size(&self) -> usize {
         self.0.batch_size
     }

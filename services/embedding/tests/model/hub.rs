@@ -131,7 +131,7 @@ async fn answer_hub(State(hub): State<Shared>, request: Request) -> Response {
     let Some((name, bytes)) = name.and_then(|name| Some((name, hub.files.get(name)?))) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    if !name.ends_with(".onnx") {
+    if Utf8Path::new(name).extension() != Some("onnx") {
         return ([(header::ETAG, "\"git-hash\"")], bytes.clone()).into_response();
     }
     let checksum = hub.wrong_etag.unwrap_or(Checksum::of(bytes));

@@ -34,7 +34,7 @@ impl World {
     /// Everything below the cache that isn't a lock.
     fn leftovers(&self) -> Vec<Utf8PathBuf> {
         let files = walkdir::WalkDir::new(self.cache.path()).into_iter().map(Result::unwrap);
-        let files = files.filter(|entry| entry.file_type().is_file()).map(|entry| entry.into_path());
+        let files = files.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
         files
             .map(|path| Utf8PathBuf::from_path_buf(path).unwrap())
             .filter(|path| path.extension() != Some("lock"))

@@ -80,20 +80,17 @@ impl Variant {
     fn resize(&self, picture: RgbImage, full: (u32, u32)) -> RgbImage {
         let (most_width, most_height) =
             (self.width.unwrap_or(full.0).min(full.0), self.height.unwrap_or(full.1).min(full.1));
-        let (size, pixels) = match (self.fit, self.width, self.height) {
-            (Fit::Cover, Some(width), Some(height)) => {
-                // A box beyond the picture shrinks and keeps its proportions.
-                let size = fit_into((width.max(1), height.max(1)), most_width, most_height);
-                let (across, down) = covering(picture.dimensions(), size);
-                (size, resize_part(&picture, across, down, size, Filter::Bicubic))
+        let (size, pixels) = if let (Fit::Cover, Some(width), Some(height)) = (self.fit, self.width, self.height) {
+            // A box beyond the picture shrinks and keeps its proportions.
+            let size = fit_into((width.max(1), height.max(1)), most_width, most_height);
+            let (across, down) = covering(picture.dimensions(), size);
+            (size, resize_part(&picture, across, down, size, Filter::Bicubic))
+        } else {
+            let size = fit_into(full, most_width, most_height);
+            if size == picture.dimensions() {
+                return picture;
             }
-            _ => {
-                let size = fit_into(full, most_width, most_height);
-                if size == picture.dimensions() {
-                    return picture;
-                }
-                (size, resize_whole(&picture, size, Filter::Bicubic))
-            }
+            (size, resize_whole(&picture, size, Filter::Bicubic))
         };
         // Three bytes a pixel were made for this size.
         RgbImage::from_raw(size.0, size.1, pixels).unwrap_or_default()

@@ -75,7 +75,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    fn corrupt(media: MediaType, reason: impl ToString) -> Self {
+    fn corrupt(media: MediaType, reason: &dyn ToString) -> Self {
         // Decoders quote the file; a reason is a sentence, not a dump.
         Self::Corrupt { media, reason: reason.to_string().chars().take(200).collect() }
     }
@@ -119,9 +119,14 @@ pub fn decode(bytes: &[u8], target: Target, limits: &Limits) -> Result<Decoded, 
                 raster::decode(bytes, media, limits)
             }
         };
-        stored.map(|stored| stored.present(media))
+        let stored = stored?;
+        // Some formats can say so, and no model can look at it.
+        if stored.full_width == 0 || stored.full_height == 0 {
+            return Err(DecodeError::corrupt(media, &"it has no pixels"));
+        }
+        Ok(stored.present(media))
     }));
-    decoded.unwrap_or_else(|_| Err(DecodeError::corrupt(media, "the decoder gave up")))
+    decoded.unwrap_or_else(|_| Err(DecodeError::corrupt(media, &"the decoder gave up")))
 }
 
 impl Stored {

@@ -2,9 +2,9 @@
 
 use image::{RgbImage, metadata::Orientation};
 
-/// Pixels of a square that is turned at once: both its rows and its columns stay in the first-level cache, which a turn
-/// row by row leaves at every pixel (3 megapixels: 2 ms instead of 10).
-const TILE: usize = 32;
+/// Side of the squares that are turned one after the other, so that the rows that a turned row comes from stay in the
+/// cache. Measured on 3 megapixels: 3 ms; 5 ms without squares, 10 ms by the `image` crate.
+const TILE: usize = 8;
 
 /// Where the pixels of the result come from: pixel (x, y) is the source's number `first + x · right + y · down`.
 struct Path {

@@ -81,6 +81,6 @@ fn fault(error: ImageError, media: MediaType, limits: &Limits) -> DecodeError {
             limit: limits.max_alloc_bytes,
         },
         ImageError::Unsupported(error) => UnsupportedType::new(format!("a rare kind of {media} ({error})")).into(),
-        error => DecodeError::corrupt(media, error),
+        error => DecodeError::corrupt(media, &error),
     }
 }

@@ -192,6 +192,14 @@ fn damage_is_told_from_size() {
 }
 
 #[test]
+fn an_image_without_pixels_is_refused() {
+    let mut gif = fixture("images/static.gif");
+    gif[6..8].fill(0);
+    let error = decode(&gif, Target::Full, &Limits::default()).unwrap_err();
+    assert!(error.to_string().contains("it has no pixels"), "{error}");
+}
+
+#[test]
 fn limits_hold_for_bytes_pixels_and_memory() {
     let photo = fixture("photos/giraffe.jpg");
     let kind = |limits: &Limits| match decode(&photo, Target::Full, limits) {
@@ -222,6 +230,13 @@ fn what_is_not_an_image_is_refused_by_name() {
         error.to_string(),
         "this looks like a PDF document, which cannot be read; send a JPEG, PNG, WebP, GIF, BMP or TIFF image"
     );
+}
+
+#[test]
+fn a_kind_that_its_decoder_lacks_is_refused_by_name() {
+    let error = decode(&fixture("images/palette8.tiff"), Target::Full, &Limits::default()).unwrap_err();
+    assert!(matches!(&error, DecodeError::UnsupportedType(_)), "{error}");
+    assert!(error.to_string().starts_with("this looks like a rare kind of TIFF"), "{error}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ use std::{borrow::Cow, fmt};
 pub const SNIFF_BYTES: usize = 4096;
 
 /// The formats that are decoded.
+///
+/// AVIF is not among them: its maintained decoder in Rust (`avif-decode` 3, on rav1d) needs Rust 1.98, and `image`'s needs a
+/// newer libdav1d than Debian 12 has. It is refused by name until the toolchain moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MediaType {
     Jpeg,

@@ -17,13 +17,12 @@ pub(super) fn decode(bytes: &[u8], target: Target, limits: &Limits) -> Result<St
     let mut decoder = Decompressor::new().map_err(corrupt)?;
     decoder.set_scan_limit(MAX_SCANS).map_err(corrupt)?;
     let bare;
-    let (header, bytes) = match decoder.read_header(bytes) {
-        Ok(header) => (header, bytes),
+    let (header, bytes) = if let Ok(header) = decoder.read_header(bytes) {
+        (header, bytes)
+    } else {
         // The library refuses a header over oddities in parts that it doesn't need: try without them.
-        Err(_) => {
-            bare = segments::without_metadata(bytes);
-            (decoder.read_header(&bare).map_err(corrupt)?, bare.as_slice())
-        }
+        bare = segments::without_metadata(bytes);
+        (decoder.read_header(&bare).map_err(corrupt)?, bare.as_slice())
     };
     let (full_width, full_height) = (header.width as u32, header.height as u32);
     limits.check_pixels(full_width, full_height)?;
@@ -132,7 +131,9 @@ fn inks(mut stored: Vec<u8>, has_adobe_marker: bool) -> Vec<u8> {
         black * 2 > 255 * (stored.len() as u64 / 4)
     };
     if complement {
-        stored.iter_mut().for_each(|value| *value = 255 - *value);
+        for value in &mut stored {
+            *value = 255 - *value;
+        }
     }
     stored
 }
@@ -172,5 +173,5 @@ fn corrupt(error: turbojpeg::Error) -> DecodeError {
         turbojpeg::Error::TurboJpegError(message) => message,
         error => error.to_string(),
     };
-    DecodeError::corrupt(MediaType::Jpeg, reason)
+    DecodeError::corrupt(MediaType::Jpeg, &reason)
 }

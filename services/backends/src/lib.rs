@@ -18,5 +18,7 @@ pub mod repair;
 pub mod stores;
 pub mod survey;
 pub mod sweep;
+#[cfg(test)]
+mod testing;
 
 pub use self::stores::{Stores, open};

@@ -81,12 +81,11 @@ impl Projection {
         let mut has_removed = false;
         let mut record = self.records.get(image_id).await?;
         loop {
-            match searchable(record.as_ref()) {
-                Some(document) => self.set_document(document).await?,
-                None => {
-                    self.remove_vectors(image_id).await?;
-                    has_removed = true;
-                }
+            if let Some(document) = searchable(record.as_ref()) {
+                self.set_document(document).await?;
+            } else {
+                self.remove_vectors(image_id).await?;
+                has_removed = true;
             }
             if record.as_ref().is_none_or(|record| record.document().is_none()) {
                 self.remove_bytes(image_id, record.as_ref()).await?;
@@ -139,7 +138,7 @@ impl Projection {
                 match self.queue.enqueue(&[job_for(record, &collection.spec().model)]).await {
                     // The delete itself is done; the sweep makes the job once there is room.
                     Err(QueueError::Full { .. }) => {
-                        tracing::warn!(image_id = %record.image_id, "left to the sweep: queue full")
+                        tracing::warn!(image_id = %record.image_id, "left to the sweep: queue full");
                     }
                     enqueued => enqueued?,
                 }

@@ -60,3 +60,6 @@ pub async fn enqueue_all(
     enqueuer.flush().await?;
     Ok(Reindexing { enqueued: enqueuer.enqueued, left: enqueuer.left, ..done })
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,3 +155,6 @@ async fn identity(objects: &dyn ObjectStore) -> Result<StoreId, OpenError> {
 fn parse(bytes: &[u8]) -> Result<Identity, OpenError> {
     serde_json::from_slice(bytes).map_err(OpenError::Identity)
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,3 +46,6 @@ pub async fn sweep(
     enqueuer.flush().await?;
     Ok(Swept { enqueued: enqueuer.enqueued, left: enqueuer.left, ..swept })
 }
+
+#[cfg(test)]
+mod tests;

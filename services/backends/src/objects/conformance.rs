@@ -127,7 +127,7 @@ async fn count_one_more(store: Store) {
 async fn every_write_has_another_tag(store: Store) {
     let mut tags = Vec::new();
     for round in 0..50 {
-        tags.push(put(&store, "same/size", &format!("{:02}", round)).await.0);
+        tags.push(put(&store, "same/size", &format!("{round:02}")).await.0);
     }
     tags.sort();
     tags.dedup();

@@ -1,0 +1,80 @@
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use bytes::Bytes;
+use shared::StoreId;
+
+use super::{OpenError, RebuildReason, open};
+use crate::{
+    keys,
+    objects::PutCondition,
+    sweep::sweep,
+    testing::{BROKEN, World, everything},
+};
+
+#[tokio::test]
+async fn a_second_process_is_told_what_to_do() {
+    let world = World::start().await;
+    let refused = open(&world.config).await.err().unwrap();
+    assert!(matches!(refused, OpenError::Lock(_)));
+    assert!(refused.to_string().ends_with("is in use by another imagesearch process; stop it, or use --server"));
+    let (config, _folder) = (world.config.clone(), world.folder.clone());
+    drop(world);
+    open(&config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_finds_the_same_store_and_index() {
+    let world = World::start().await;
+    assert_eq!(world.rebuild, None);
+    let store_id = world.stores.store_id;
+    let record = world.upload(b"one").await;
+    assert_eq!(world.work().await, 1);
+    let world = world.restart_after(|_| {}).await;
+    assert_eq!((world.stores.store_id, world.rebuild), (store_id, None));
+    assert!(world.is_indexed(record.image_id).await);
+}
+
+#[tokio::test]
+async fn a_lost_index_is_noticed_and_rebuilt() {
+    let world = World::start().await;
+    let record = world.upload(b"one").await;
+    world.work().await;
+    let world = world.restart_after(|config| fs::remove_dir_all(config.data_dir.join("index")).unwrap()).await;
+    assert_eq!(world.rebuild, Some(RebuildReason::Lost));
+    assert_eq!(sweep(&world.stores, &world.collection, everything()).await.unwrap().enqueued, 1);
+    world.work().await;
+    assert!(world.is_indexed(record.image_id).await);
+}
+
+#[tokio::test]
+async fn an_index_of_another_store_is_noticed_and_rebuilt() {
+    let world = World::start().await;
+    let foreign = world.upload(b"foreign").await;
+    world.work().await;
+    let world = world.restart_after(|config| fs::remove_dir_all(config.data_dir.join("objects")).unwrap()).await;
+    assert_eq!(world.rebuild, Some(RebuildReason::Foreign));
+    assert!(!world.is_indexed(foreign.image_id).await);
+    assert_eq!(world.collection.count(None).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_empty_index_is_not_lost_where_nothing_can_be_indexed() {
+    let world = World::start().await;
+    let deleted = world.upload(b"one").await;
+    world.upload(BROKEN).await;
+    world.work().await;
+    world.delete(deleted.image_id).await;
+    assert_eq!(world.restart_after(|_| {}).await.rebuild, None);
+}
+
+#[tokio::test]
+async fn an_identity_that_cannot_be_read_is_an_error_not_a_new_store() {
+    let world = World::start().await;
+    assert_ne!(world.stores.store_id, StoreId(uuid::Uuid::nil()));
+    world.stores.objects.put(&keys::store(), Bytes::from("{}"), PutCondition::None).await.unwrap();
+    let (config, _folder) = (world.config.clone(), world.folder.clone());
+    drop(world);
+    assert!(matches!(open(&config).await.err().unwrap(), OpenError::Identity(_)));
+}

@@ -41,7 +41,7 @@ async fn a_form_of_which_nothing_is_taken_is_a_problem() {
     let (status, body) = api.post_form(form).await;
     assert_eq!((status, body["tasks"][0]["status"].as_str()), (415, Some("failed")));
     assert_eq!(body["type"], "https://imagesearch.dev/problems/unsupported-type");
-    assert_eq!(api.post_form(Form::new()).await.0, 422);
+    assert_eq!(api.post_form(Form::new().text("metadata", "{}")).await.0, 422);
     assert_eq!(api.post_form(Form::new().text("tags", "zoo")).await.0, 422);
     assert_eq!(api.post("text/plain", "hello").await.0, 415);
     assert_eq!(api.post("multipart/form-data; boundary=x", "--y").await.0, 400);

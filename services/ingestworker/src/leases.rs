@@ -91,17 +91,18 @@ impl Leases {
         }
     }
 
-    /// Gives everything back that is still held: it is delivered again at once, and the attempt doesn't count.
-    pub(crate) async fn hand_back_all(&self) -> usize {
-        let held = self.snapshot();
-        let count = held.len();
-        let hand_back = async |(lease, _): (Lease, CancellationToken)| {
+    /// Gives jobs back that were held when the work on them was stopped: delivered again at once, the attempt not counted.
+    pub(crate) async fn hand_back(&self, held: Vec<Lease>) {
+        let hand_back = async |lease: Lease| {
             if let Err(error) = self.queue.hand_back(&lease).await {
-                warn!(task_id = %lease.job.task_id, %error, "cannot hand job back; its lease will run out");
+                debug!(task_id = %lease.job.task_id, %error, "not handed back; it has ended, or its lease will");
             }
         };
         stream::iter(held).for_each_concurrent(PARALLEL_CALLS, hand_back).await;
-        count
+    }
+
+    pub(crate) fn held(&self) -> Vec<Lease> {
+        self.lock().values().map(|(lease, _)| lease.clone()).collect()
     }
 
     fn snapshot(&self) -> Vec<(Lease, CancellationToken)> {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use backends::queue::Lease;
 use tokio::{
     sync::{Semaphore, mpsc},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -53,9 +53,11 @@ pub(crate) async fn run(worker: Arc<Worker>, drain: CancellationToken) {
 
     info!("draining: no more jobs are fetched");
     if tokio::time::timeout(settings.drain_timeout, leases.all_ended()).await.is_err() {
+        // Before the work on them is dropped, and they with it.
+        let held = leases.held();
         tasks.shutdown().await;
-        let count = leases.hand_back_all().await;
-        warn!(count, "the drain took too long; what was left is handed back");
+        warn!(count = held.len(), "the drain took too long; what was left is handed back");
+        leases.hand_back(held).await;
     }
 }
 
@@ -76,7 +78,9 @@ impl Entrance {
             for (lease, room) in fetched.into_iter().zip(room) {
                 tasks.spawn(self.begin(self.leases.hold(lease, room)));
             }
-            while tasks.try_join_next().is_some() {}
+            while let Some(ended) = tasks.try_join_next() {
+                stay_whole(ended);
+            }
         }
     }
 
@@ -94,5 +98,13 @@ impl Entrance {
 
     fn begin(&self, held: Held) -> impl Future<Output = ()> + Send + use<> {
         prepare::run(self.worker.clone(), held, self.originals.clone(), self.ready.clone())
+    }
+}
+
+/// What images do to a stage is caught inside it. A panic that gets here is a fault of ours, and a worker without one of
+/// its stages would hold its jobs for ever: it goes down as a whole, and the next one gets them.
+fn stay_whole(ended: Result<(), JoinError>) {
+    if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+        std::panic::resume_unwind(panic);
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Api {
     pub(crate) stores: Stores,
     pub(crate) collection: Arc<dyn Collection>,
     pub(crate) shutdown: CancellationToken,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl Api {
@@ -35,7 +35,7 @@ impl Api {
     }
 
     pub(crate) async fn with(max_image_bytes: u64, max_jobs: u64, auth: Arc<Auth>) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let data_dir = Utf8PathBuf::from_path_buf(folder.path().to_owned()).expect("a UTF-8 path");
         let queue = Queue::Sqlite { path: None, max_jobs, keep_tasks: 1000 };
         let mut config = Config { data_dir, queue, ..Config::default() };
@@ -52,7 +52,12 @@ impl Api {
         let shutdown = CancellationToken::new();
         let (kit, stop) = (Kit::new(&config.http, auth, &Metrics::new()), shutdown.clone());
         let router = with_docs("ingestapi", "all writes", router(state));
-        tokio::spawn(async move { serve("ingestapi", listener, router, &kit, stop).await });
+        let served_from = folder.clone();
+        tokio::spawn(async move {
+            // Outlives the index, which writes once more when it is closed.
+            let _folder = served_from;
+            serve("ingestapi", listener, router, &kit, stop).await
+        });
         Self { address, client: reqwest::Client::new(), stores, collection, shutdown, folder }
     }
 

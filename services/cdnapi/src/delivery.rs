@@ -24,7 +24,7 @@ const LOCATED_ENTRIES: u64 = 100_000;
 /// Resized copies kept in memory, in bytes: a few screens of thumbnails.
 const VARIANT_CACHE_BYTES: u64 = 32 << 20;
 /// No thumbnail is asked for so seldom and yet so soon again that a longer time would help.
-const VARIANT_CACHE_TIME: Duration = Duration::from_secs(600);
+const VARIANT_CACHE_TIME: Duration = Duration::from_mins(10);
 /// Larger than any variant that the ladder allows.
 const MAX_VARIANT_BYTES: u64 = 64 << 20;
 

@@ -22,7 +22,9 @@ impl From<&DeliveryError> for Problem {
             DeliveryError::Object(cause) | DeliveryError::Record(RecordError::Object(cause)) => {
                 Self::unavailable("objects", cause)
             }
-            DeliveryError::Record(_) | DeliveryError::Stopped(_) | DeliveryError::Variant(VariantError::Encode { .. }) => Self::internal(fault),
+            DeliveryError::Record(_)
+            | DeliveryError::Stopped(_)
+            | DeliveryError::Variant(VariantError::Encode { .. }) => Self::internal(fault),
             DeliveryError::Shared(shared) => shared.as_ref().into(),
         }
     }

@@ -35,20 +35,16 @@ fn single_range(header: &str) -> Option<(Option<u64>, Option<u64>)> {
         return None;
     }
     let (first, last) = set.trim().split_once('-')?;
-    let (first, last) = (position(first)?, position(last)?);
-    match (first, last) {
+    if !first.bytes().chain(last.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // A number too large for 64 bits is beyond any representation.
+    let position = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap_or(u64::MAX));
+    match (position(first), position(last)) {
         (None, None) => None,
         (Some(first), Some(last)) if first > last => None,
         valid => Some(valid),
     }
-}
-
-/// `Some(None)` when absent. A number too large for 64 bits is beyond any representation.
-fn position(text: &str) -> Option<Option<u64>> {
-    if text.is_empty() {
-        return Some(None);
-    }
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| Some(text.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

@@ -22,9 +22,15 @@ const CACHE_FOR_EVER: &str = "private, max-age=31536000, immutable";
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /// The original, or a part of it.
-pub(crate) async fn original(delivery: &Delivery, image_id: ImageId, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn original(
+    delivery: &Delivery,
+    image_id: ImageId,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let etag = format!("\"{image_id}\"");
-    let is_plain = [header::RANGE, header::IF_MATCH, header::IF_NONE_MATCH].iter().all(|name| !headers.contains_key(name));
+    let is_plain =
+        [header::RANGE, header::IF_MATCH, header::IF_NONE_MATCH].iter().all(|name| !headers.contains_key(name));
     if method == Method::GET && is_plain {
         let ((info, stream), located) = delivery.open(image_id, None).await?;
         return Ok(answer(StatusCode::OK, &etag, &located, info.size_bytes, Body::from_stream(stream)));
@@ -38,7 +44,9 @@ pub(crate) async fn original(delivery: &Delivery, image_id: ImageId, method: &Me
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     let range = range.filter(|_| method == Method::GET && precondition::range_applies(headers, &etag));
     match range::parse(range, size_bytes) {
-        Wanted::Whole if method == Method::HEAD => Ok(answer(StatusCode::OK, &etag, &located, size_bytes, Body::empty())),
+        Wanted::Whole if method == Method::HEAD => {
+            Ok(answer(StatusCode::OK, &etag, &located, size_bytes, Body::empty()))
+        }
         Wanted::Whole => {
             let ((_, stream), _) = delivery.open(image_id, None).await?;
             Ok(answer(StatusCode::OK, &etag, &located, size_bytes, Body::from_stream(stream)))
@@ -60,7 +68,12 @@ pub(crate) async fn original(delivery: &Delivery, image_id: ImageId, method: &Me
 }
 
 /// A resized copy, whole.
-pub(crate) async fn resized(delivery: &Delivery, image_id: ImageId, wanted: &Variant, headers: &HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn resized(
+    delivery: &Delivery,
+    image_id: ImageId,
+    wanted: &Variant,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let etag = format!("\"{image_id}-{}\"", variant::name(wanted));
     if headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH) {
         delivery.head(image_id).await?;

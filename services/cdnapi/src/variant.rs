@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn every_copy_has_a_name_of_its_own() {
-        let variant = Variant { width: Some(240), height: None, fit: variant::Fit::Cover, format: variant::Format::Webp };
+        let variant =
+            Variant { width: Some(240), height: None, fit: variant::Fit::Cover, format: variant::Format::Webp };
         assert_eq!(name(&variant), "cover-240x0.webp");
         assert_ne!(name(&Variant { height: Some(240), ..variant }), name(&variant));
         assert_ne!(name(&Variant { format: variant::Format::Jpeg, ..variant }), name(&variant));

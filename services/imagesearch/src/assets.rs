@@ -46,7 +46,9 @@ pub(crate) fn extract_bundled_model(cache_dir: &Utf8Path) -> anyhow::Result<Utf8
         std::fs::write(&path, &file.data).with_context(|| format!("cannot write {}", path.display()))?;
     }
     match std::fs::rename(scratch.path(), &folder) {
-        Err(error) if !folder.is_dir() => Err(error).with_context(|| format!("cannot write the bundled model to {folder}")),
+        Err(error) if !folder.is_dir() => {
+            Err(error).with_context(|| format!("cannot write the bundled model to {folder}"))
+        }
         _ => Ok(folder),
     }
 }
@@ -72,7 +74,7 @@ pub(crate) struct Sample {
 }
 
 #[derive(serde::Deserialize)]
-struct Caption {
+struct Described {
     file: String,
     caption: String,
     tags: Vec<String>,
@@ -81,10 +83,11 @@ struct Caption {
 /// All sample photos (CC0 and public domain), with captions and tags.
 pub(crate) fn samples() -> anyhow::Result<Vec<Sample>> {
     let captions = Photos::get("captions.json").context("the sample photos lack their captions")?;
-    let captions: Vec<Caption> = serde_json::from_slice(&captions.data).context("the captions of the sample photos are damaged")?;
-    let sample = |caption: Caption| {
-        let file = Photos::get(&caption.file).with_context(|| format!("the sample photo {} is missing", caption.file))?;
-        Ok(Sample { name: caption.file, bytes: file.data, caption: caption.caption, tags: caption.tags })
+    let captions: Vec<Described> =
+        serde_json::from_slice(&captions.data).context("the captions of the sample photos are damaged")?;
+    let sample = |photo: Described| {
+        let file = Photos::get(&photo.file).with_context(|| format!("the sample photo {} is missing", photo.file))?;
+        Ok(Sample { name: photo.file, bytes: file.data, caption: photo.caption, tags: photo.tags })
     };
     captions.into_iter().map(sample).collect()
 }

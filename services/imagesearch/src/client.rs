@@ -15,7 +15,7 @@ use crate::{
 /// Longest wait for a server to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence of a server that is working on an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -100,7 +100,8 @@ pub(crate) async fn refusal(response: Response) -> CommandError {
     };
     let what = problem.detail.filter(|detail| !detail.is_empty()).unwrap_or(problem.title);
     let what = if what.is_empty() { format!("the server answered {status}") } else { what };
-    let hint = if status == StatusCode::UNAUTHORIZED { "; put a key into IMAGESEARCH_API_KEY or --key-file" } else { "" };
+    let hint =
+        if status == StatusCode::UNAUTHORIZED { "; put a key into IMAGESEARCH_API_KEY or --key-file" } else { "" };
     let request = problem.request_id.map(|id| format!(" (request {id})")).unwrap_or_default();
     CommandError::new(failure, format!("{what}{hint}{request}"))
 }

@@ -31,7 +31,9 @@ pub(crate) async fn export(args: &ExportArgs, json: bool) -> anyhow::Result<Exit
     }
     let lost = done.without_original + done.damaged_records;
     if lost > 0 {
-        anyhow::bail!("{lost} images are not whole in the store and so not in the archive; `imagesearch check` names them");
+        anyhow::bail!(
+            "{lost} images are not whole in the store and so not in the archive; `imagesearch check` names them"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,9 @@ pub(crate) async fn run(args: &CheckArgs, json: bool) -> anyhow::Result<ExitCode
     let bar = output::progress_bar(engine.collection.count(None).await?, "images", json);
     bar.set_message("checking");
     let options = SurveyOptions { deep: args.deep, ..SurveyOptions::alone_since(Timestamp::now()) };
-    let checked = check::check(&engine.stores, &engine.collection, options, args.repair, &|images| bar.set_position(images)).await;
+    let checked =
+        check::check(&engine.stores, &engine.collection, options, args.repair, &|images| bar.set_position(images))
+            .await;
     bar.finish_and_clear();
     let checked = checked?;
     if json {

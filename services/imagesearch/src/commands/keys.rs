@@ -48,5 +48,7 @@ fn list(keys: &[KeyRecord], json: bool) -> anyhow::Result<()> {
         vec![key.id.clone(), key.name.clone(), scopes.join(","), format!("{:.0}", key.created), state]
     };
     let rows: Vec<_> = keys.iter().map(row).collect();
-    output::table(&["ID", "NAME", "SCOPES", "CREATED", "STATE"], &rows).iter().try_for_each(|line| output::print_line(line))
+    output::table(&["ID", "NAME", "SCOPES", "CREATED", "STATE"], &rows)
+        .iter()
+        .try_for_each(|line| output::print_line(line))
 }

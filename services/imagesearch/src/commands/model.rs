@@ -44,7 +44,9 @@ pub(crate) async fn run(args: ModelArgs, json: bool) -> anyhow::Result<ExitCode>
         output::print_line(&format!("  tells a giraffe from a cat by a cosine of {margin:.3}"))?;
     }
     if margin <= 0.0 {
-        anyhow::bail!("the model can't tell a giraffe from a cat; its settings don't fit its graphs, or it isn't a CLIP-style model");
+        anyhow::bail!(
+            "the model can't tell a giraffe from a cat; its settings don't fit its graphs, or it isn't a CLIP-style model"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -56,7 +58,10 @@ async fn margin(embedder: &embedding::Embedder) -> anyhow::Result<f32> {
     let mut photos = Vec::new();
     for (text, photo) in TRIALS {
         texts.push(embedder.embed_text(text).await?);
-        let sample = samples.iter().find(|sample| sample.name == photo).ok_or_else(|| anyhow::anyhow!("the sample {photo} is missing"))?;
+        let sample = samples
+            .iter()
+            .find(|sample| sample.name == photo)
+            .ok_or_else(|| anyhow::anyhow!("the sample {photo} is missing"))?;
         photos.push(embedder.embed_query_image(sample.bytes.to_vec().into()).await?);
     }
     let cosine = |text: usize, photo: usize| texts[text].iter().zip(&photos[photo]).map(|(a, b)| a * b).sum::<f32>();

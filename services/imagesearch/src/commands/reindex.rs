@@ -54,9 +54,14 @@ pub(crate) async fn run(args: &ConfigArgs, json: bool) -> anyhow::Result<ExitCod
     let failed = count(&engine, TaskStatus::Failed).await?;
     let indexed = engine.collection.count(None).await?;
     if json {
-        output::print_json(&json!({ "indexed": indexed, "failed": failed, "deleted": done.deleted, "damaged": done.damaged }))?;
+        output::print_json(
+            &json!({ "indexed": indexed, "failed": failed, "deleted": done.deleted, "damaged": done.damaged }),
+        )?;
     } else {
-        output::print_line(&format!("{indexed} images indexed, {failed} failed, {} deleted ones left out", done.deleted))?;
+        output::print_line(&format!(
+            "{indexed} images indexed, {failed} failed, {} deleted ones left out",
+            done.deleted
+        ))?;
     }
     Ok(if done.damaged > 0 { Failure::Partial.into() } else { ExitCode::SUCCESS })
 }

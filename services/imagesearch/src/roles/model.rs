@@ -10,9 +10,14 @@ use shared::config::Config;
 use crate::assets;
 
 /// Fetches the model when it isn't here yet, and loads it. `progress` is told how much of a download has arrived.
-pub(crate) async fn load(config: &Config, progress: Arc<dyn Fn(Progress<'_>) + Send + Sync>) -> anyhow::Result<Embedder> {
+pub(crate) async fn load(
+    config: &Config,
+    progress: Arc<dyn Fn(Progress<'_>) + Send + Sync>,
+) -> anyhow::Result<Embedder> {
     let bundle = open(config, progress).await?;
-    Embedder::load(bundle, options(config)).await.with_context(|| format!("cannot load the model {}", config.model.source))
+    Embedder::load(bundle, options(config))
+        .await
+        .with_context(|| format!("cannot load the model {}", config.model.source))
 }
 
 async fn open(config: &Config, progress: Arc<dyn Fn(Progress<'_>) + Send + Sync>) -> anyhow::Result<Bundle> {
@@ -37,7 +42,8 @@ fn fetch_options(
     let mut options = FetchOptions { progress, ..FetchOptions::new(cache_dir) };
     options.hub_token = config.model.token.as_ref().map(|token| token.reveal().to_owned());
     if let Some(endpoint) = &config.model.hub_endpoint {
-        options.hub_endpoint = endpoint.parse().with_context(|| format!("model.hub_endpoint: {endpoint:?} is not a URL"))?;
+        options.hub_endpoint =
+            endpoint.parse().with_context(|| format!("model.hub_endpoint: {endpoint:?} is not a URL"))?;
     }
     Ok(options)
 }

@@ -18,11 +18,16 @@ pub(super) struct Routers {
 }
 
 pub(super) fn routers(config: &Config, engine: &Engine) -> Routers {
-    Routers { ingestapi: ingestapi(config, engine), searchapi: searchapi(config, engine), cdnapi: cdnapi(config, engine) }
+    Routers {
+        ingestapi: ingestapi(config, engine),
+        searchapi: searchapi(config, engine),
+        cdnapi: cdnapi(config, engine),
+    }
 }
 
 fn ingestapi(config: &Config, engine: &Engine) -> OpenApiRouter {
-    let ingest = Ingest::new(engine.stores.clone(), engine.collection.clone(), engine.projection.clone(), config.into());
+    let ingest =
+        Ingest::new(engine.stores.clone(), engine.collection.clone(), engine.projection.clone(), config.into());
     let samples = Arc::new(|| assets::samples().unwrap_or_default().into_iter().map(sample).collect());
     ingestapi::router(IngestState::new(ingest, config.ingestapi.max_request_bytes, Some(samples)))
 }

@@ -11,7 +11,8 @@ pub(crate) fn shutdown() -> CancellationToken {
     let token = CancellationToken::new();
     let signalled = token.clone();
     tokio::spawn(async move {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
             tracing::error!("cannot listen for signals; an end will not be orderly");
             return;
         };

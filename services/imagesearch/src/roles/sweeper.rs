@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backends::{Stores, index::Collection, survey::SurveyOptions, sweep::{Swept, sweep}};
+use backends::{
+    Stores,
+    index::Collection,
+    survey::SurveyOptions,
+    sweep::{Swept, sweep},
+};
 use tokio_util::sync::CancellationToken;
 
 pub(super) async fn run(

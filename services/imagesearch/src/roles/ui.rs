@@ -45,7 +45,11 @@ fn respond(path: &str, file: &EmbeddedFile, headers: &HeaderMap) -> Response {
     let etag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
     let caching = if path.starts_with(FINGERPRINTED) { "public, max-age=31536000, immutable" } else { "no-cache" };
     let has_it = headers.get(header::IF_NONE_MATCH).is_some_and(|tags| tags.as_bytes() == etag.as_bytes());
-    let (status, body) = if has_it { (StatusCode::NOT_MODIFIED, Body::empty()) } else { (StatusCode::OK, Body::from(file.data.to_vec())) };
+    let (status, body) = if has_it {
+        (StatusCode::NOT_MODIFIED, Body::empty())
+    } else {
+        (StatusCode::OK, Body::from(file.data.to_vec()))
+    };
     let mut response = (status, body).into_response();
     let set = response.headers_mut();
     set.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));

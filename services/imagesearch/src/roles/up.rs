@@ -56,7 +56,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
         parts.spawn(async move { Ok(http::serve(role, listener, router, &kit, shutdown).await?) });
     }
     parts.spawn(work(engine.worker(&config)?, shutdown.clone()));
-    parts.spawn(sweeper::run(engine.stores.clone(), engine.collection.clone(), sweep_interval(&config), shutdown.clone()));
+    parts.spawn(sweeper::run(
+        engine.stores.clone(),
+        engine.collection.clone(),
+        sweep_interval(&config),
+        shutdown.clone(),
+    ));
     started.cancel();
     tracing::info!(images = engine.collection.count(None).await?, "ready: open http://{frontend}");
 
@@ -107,7 +112,9 @@ impl Engine {
         let (stores, embedder) = tokio::try_join!(stores, embedder)?;
         let opened = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await?;
         match opened.rebuild {
-            Some(RebuildReason::Foreign) => tracing::warn!("the index belonged to other images; it is rebuilt in the background"),
+            Some(RebuildReason::Foreign) => {
+                tracing::warn!("the index belonged to other images; it is rebuilt in the background");
+            }
             Some(RebuildReason::Lost) => tracing::warn!("the index is lost; it is rebuilt in the background"),
             None => {}
         }

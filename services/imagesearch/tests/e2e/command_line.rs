@@ -27,7 +27,9 @@ async fn a_folder_is_ingested_once_and_found() {
     let server = Server::start().await;
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("deep")).unwrap();
-    for (name, target) in [("giraffe.jpg", "a.jpg"), ("cat.jpg", "deep/b.jpg"), ("owl.jpg", "deep/owl without extension")] {
+    for (name, target) in
+        [("giraffe.jpg", "a.jpg"), ("cat.jpg", "deep/b.jpg"), ("owl.jpg", "deep/owl without extension")]
+    {
         fs::write(folder.path().join(target), photo(name)).unwrap();
     }
     fs::write(folder.path().join("notes.txt"), "no image").unwrap();
@@ -100,7 +102,8 @@ async fn everything_moves_through_an_archive() {
 async fn a_key_is_asked_for_once_there_is_one() {
     let server = Server::start().await;
     let data_dir = server.data_dir().to_str().unwrap().to_owned();
-    let made = run(&server, &["keys", "--data-dir", &data_dir, "create", "--name", "laptop", "--scope", "read", "--json"], 0);
+    let made =
+        run(&server, &["keys", "--data-dir", &data_dir, "create", "--name", "laptop", "--scope", "read", "--json"], 0);
     let key = lines(&made)[0]["key"].as_str().unwrap().to_owned();
     let refused = server.command(&["search", "a cat"]);
     let mut refused = refused;

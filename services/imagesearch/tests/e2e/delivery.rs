@@ -45,7 +45,8 @@ async fn an_original_comes_back_as_it_was_and_can_be_kept_for_ever() {
 async fn ranges_are_served_as_the_standard_says() {
     let (server, path, bytes) = with_giraffe().await;
     let size = bytes.len();
-    let parts = [("bytes=0-99", 0..100), ("bytes=0-3145727", 0..size), ("bytes=-10", size - 10..size), ("bytes=50-", 50..size)];
+    let parts =
+        [("bytes=0-99", 0..100), ("bytes=0-3145727", 0..size), ("bytes=-10", size - 10..size), ("bytes=50-", 50..size)];
     for (range, expected) in parts {
         let response = get_with(&server, &path, header::RANGE, range).await;
         assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT, "{range}");
@@ -58,7 +59,8 @@ async fn ranges_are_served_as_the_standard_says() {
     assert_eq!(beyond.headers()[header::CONTENT_RANGE], format!("bytes */{size}"));
     assert_eq!(get_with(&server, &path, header::RANGE, "bytes=8-3").await.status(), StatusCode::OK);
 
-    let other = server.http.get(server.url(&path)).header(header::RANGE, "bytes=0-9").header(header::IF_RANGE, "\"other\"");
+    let other =
+        server.http.get(server.url(&path)).header(header::RANGE, "bytes=0-9").header(header::IF_RANGE, "\"other\"");
     assert_eq!(other.send().await.unwrap().status(), StatusCode::OK, "the whole of another representation");
 }
 

@@ -24,9 +24,11 @@ async fn many_files_with_names_in_any_script_come_in_one_request() {
     server.until_idle().await;
 
     let query = [("filter", "tags:\"holiday\" AND fields.rating = 5")];
-    let page: Value = server.http.get(server.url("/api/v1/image")).query(&query).send().await.unwrap().json().await.unwrap();
+    let page: Value =
+        server.http.get(server.url("/api/v1/image")).query(&query).send().await.unwrap().json().await.unwrap();
     assert_eq!(page["total"], 3);
-    let mut names: Vec<_> = page["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
+    let mut names: Vec<_> =
+        page["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["жираф.jpg", "بومة.jpg", "ねこ.jpg"]);
 }
@@ -77,7 +79,8 @@ async fn a_change_of_metadata_shows_in_filters() {
 
     let by = async |filter: &str| {
         let query = [("filter", filter)];
-        let page: Value = server.http.get(server.url("/api/v1/image")).query(&query).send().await.unwrap().json().await.unwrap();
+        let page: Value =
+            server.http.get(server.url("/api/v1/image")).query(&query).send().await.unwrap().json().await.unwrap();
         ids(&page["images"])
     };
     assert_eq!(by("tags:\"kitten\" AND fields.room = \"kitchen\"").await, [id]);
@@ -90,7 +93,8 @@ async fn a_change_of_metadata_shows_in_filters() {
 async fn a_bulk_list_answers_line_by_line() {
     let server = Server::start().await;
     let body = "{\"url\": \"http://127.0.0.1:9/a.jpg\"}\nnot json\n{\"url\": \"ftp://example.org/b.jpg\"}\n";
-    let request = server.http.post(server.url("/api/v1/ingest")).header("content-type", "application/x-ndjson").body(body);
+    let request =
+        server.http.post(server.url("/api/v1/ingest")).header("content-type", "application/x-ndjson").body(body);
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     let tasks: Value = response.json::<Value>().await.unwrap()["tasks"].take();

@@ -46,7 +46,8 @@ async fn sigkill_loses_nothing_and_brings_nothing_back() {
     // Images that were stored without an answer have no job before the sweep has found them.
     server.until_swept().await;
     server.until_idle().await;
-    assert_promises_kept(&server, &told.lock().unwrap()).await;
+    let told = std::mem::take(&mut *told.lock().unwrap());
+    assert_promises_kept(&server, &told).await;
 
     assert_eq!(server.stop(), Some(0), "a drain ends well");
     let left: Vec<_> = walkdir::WalkDir::new(server.data_dir().join("objects/.staging"))
@@ -121,7 +122,8 @@ fn picture(number: usize) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(number as u64);
     let colours: [[u8; 3]; 4] = random.random();
     let width = random.random_range(3..40);
-    let picture = image::RgbImage::from_fn(96, 72, |x, y| image::Rgb(colours[((x + y * 2) / width) as usize % colours.len()]));
+    let picture =
+        image::RgbImage::from_fn(96, 72, |x, y| image::Rgb(colours[((x + y * 2) / width) as usize % colours.len()]));
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()

@@ -21,7 +21,8 @@ async fn captions_find_their_photos() {
         let found = server.search(caption, 10).await;
         ranks.push(found.iter().position(|id| caption_of[id] == caption));
     }
-    let recall = |k: usize| ranks.iter().filter(|rank| rank.is_some_and(|rank| rank < k)).count() as f64 / ranks.len() as f64;
+    let recall =
+        |k: usize| ranks.iter().filter(|rank| rank.is_some_and(|rank| rank < k)).count() as f64 / ranks.len() as f64;
     println!("R@1 {:.3}  R@5 {:.3}  R@10 {:.3}", recall(1), recall(5), recall(10));
     assert!(recall(1) >= 0.55 && recall(5) >= 0.85 && recall(10) >= 0.9, "{:?}", (recall(1), recall(5), recall(10)));
 }

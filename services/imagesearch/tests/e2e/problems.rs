@@ -71,6 +71,7 @@ async fn a_method_a_type_or_a_size_that_is_not_taken_is_told() {
     let problem = assert_problem(svg, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type").await;
     assert!(problem["detail"].as_str().unwrap().contains("SVG"), "{problem}");
 
-    let large = server.try_upload("large.jpg", [&[0xff, 0xd8, 0xff, 0xe0][..], &vec![0; 200_000]].concat()).await.unwrap();
+    let large =
+        server.try_upload("large.jpg", [&[0xff, 0xd8, 0xff, 0xe0][..], &vec![0; 200_000]].concat()).await.unwrap();
     assert_problem(large, StatusCode::PAYLOAD_TOO_LARGE, "too-large").await;
 }

@@ -78,7 +78,8 @@ async fn window_filter_and_lowest_score_pick_from_the_same_order() {
 async fn a_text_longer_than_the_model_takes_is_truncated_not_refused() {
     let (server, _) = with_animals().await;
     let long = "a giraffe ".repeat(300);
-    let response = server.http.post(server.url("/api/v1/image/search")).json(&json!({ "text": long })).send().await.unwrap();
+    let response =
+        server.http.post(server.url("/api/v1/image/search")).json(&json!({ "text": long })).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.json::<Value>().await.unwrap()["results"].as_array().unwrap().len(), ANIMALS.len());
 }

@@ -13,7 +13,7 @@ use reqwest::{Response, StatusCode, multipart};
 use serde_json::Value;
 
 /// Generous: it bounds a hang, it measures nothing.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) struct Server {
@@ -78,10 +78,6 @@ impl Server {
     pub(crate) async fn start_again(&mut self) {
         self.child = spawn(self.folder.path(), &self.environment);
         self.until_ready().await;
-    }
-
-    pub(crate) fn process_id(&self) -> u32 {
-        self.child.id()
     }
 
     async fn until_ready(&mut self) {

@@ -1,8 +1,10 @@
 //! OpenAPI 3.1 of a service, generated from its handlers and served beside them.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, OpenApi, SecurityRequirement,
+    ComponentsBuilder, InfoBuilder, OpenApi, RefOr, Schema, SecurityRequirement,
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::router::OpenApiRouter;
@@ -43,6 +45,7 @@ fn complete(title: &str, description: &str, mut api: OpenApi) -> OpenApi {
     let components = api.components.get_or_insert_default();
     components.schemas.extend(kit.schemas);
     components.security_schemes.extend(kit.security_schemes);
+    open_parts(&mut components.schemas);
     let no_scopes = Vec::<String>::new;
     // The empty one: a server without keys, or one that opens reading, asks for nothing.
     api.security = Some(vec![
@@ -51,4 +54,24 @@ fn complete(title: &str, description: &str, mut api: OpenApi) -> OpenApi {
         SecurityRequirement::new("session", no_scopes()),
     ]);
     api
+}
+
+/// A schema that others are composed of must allow what they add, also when it allows nothing more by itself.
+fn open_parts(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    let parts: Vec<String> = schemas.values().flat_map(parts_of).collect();
+    for part in parts {
+        if let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(&part) {
+            object.additional_properties = None;
+        }
+    }
+}
+
+/// The names of the schemas in a schema's `allOf`.
+fn parts_of(schema: &RefOr<Schema>) -> Vec<String> {
+    let RefOr::T(Schema::AllOf(all)) = schema else { return Vec::new() };
+    let name = |part: &RefOr<Schema>| match part {
+        RefOr::Ref(part) => part.ref_location.rsplit('/').next().map(str::to_owned),
+        RefOr::T(_) => None,
+    };
+    all.items.iter().filter_map(name).collect()
 }

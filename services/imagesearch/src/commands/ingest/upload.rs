@@ -148,8 +148,8 @@ async fn outcomes(response: Response) -> anyhow::Result<Vec<Outcome>> {
 fn outcome(entry: Entry) -> Outcome {
     match (entry.status.as_str(), entry.task_id, entry.error) {
         (_, _, Some(error)) => Outcome::Failed { reason: error.detail.unwrap_or(error.title) },
-        ("queued", Some(task_id), None) => Outcome::Queued { task_id },
-        ("duplicate", Some(task_id), None) => Outcome::Queued { task_id },
+        // A duplicate with a task is being indexed just now.
+        ("queued" | "duplicate", Some(task_id), None) => Outcome::Queued { task_id },
         _ => Outcome::Present,
     }
 }

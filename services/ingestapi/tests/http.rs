@@ -5,10 +5,15 @@
 mod api;
 
 use api::{Api, answer, file, png};
+use camino::Utf8PathBuf;
 use futures::StreamExt;
-use reqwest::multipart::Form;
+use reqwest::{Method, multipart::Form};
 use serde_json::{Value, json};
-use shared::{ImageId, http::Auth};
+use shared::{
+    ImageId,
+    config::Config,
+    http::{Auth, KeyFile, Scope},
+};
 use tokio::io::AsyncWriteExt;
 
 fn statuses(body: &Value) -> Vec<&str> {
@@ -250,4 +255,34 @@ async fn samples_are_taken_in_once() {
     let (status, body) = post().await;
     assert_eq!((status, statuses(&body)), (202, vec!["queued", "queued"]));
     assert_eq!(statuses(&post().await.1), ["duplicate", "duplicate"]);
+}
+
+#[tokio::test]
+async fn each_route_asks_for_its_scope() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys_file = Utf8PathBuf::from_path_buf(folder.path().join("keys.json")).unwrap();
+    let keys = KeyFile::at(&keys_file);
+    let key = |scope: Scope| keys.create(scope.as_str(), [scope].into()).unwrap().key.reveal().to_owned();
+    let (read, ingest, delete) = (key(Scope::Read), key(Scope::Ingest), key(Scope::Delete));
+    let mut config = Config::default();
+    config.auth.keys_file = Some(keys_file);
+    let api = Api::with(1 << 20, 10, Auth::open(&config).unwrap()).await;
+
+    let image = format!("/api/v1/ingest/images/{}", ImageId::of(b"nobody"));
+    let status = async |method: Method, path: &str, key: Option<&String>| {
+        let request = api.client.request(method, api.url(path));
+        let request = key.into_iter().fold(request, |request, key| request.bearer_auth(key));
+        request.send().await.unwrap().status().as_u16()
+    };
+    for (method, path, right, answer) in [
+        (Method::GET, "/api/v1/ingest", &ingest, 200),
+        (Method::POST, "/api/v1/ingest/samples", &ingest, 202),
+        (Method::PATCH, image.as_str(), &ingest, 415),
+        (Method::DELETE, image.as_str(), &delete, 404),
+    ] {
+        assert_eq!(status(method.clone(), path, Some(right)).await, answer, "{method} {path}");
+        let wrong = if right == &delete { &ingest } else { &read };
+        assert_eq!(status(method.clone(), path, Some(wrong)).await, 403, "{method} {path}");
+        assert_eq!(status(method.clone(), path, None).await, 401, "{method} {path}");
+    }
 }

@@ -29,26 +29,26 @@ const MAX_WAIT: Duration = Duration::from_hours(24);
 
 /// Jobs and tasks in one SQLite file. Dropping it writes what was asked for, then closes the file.
 pub struct SqliteQueue {
-    writer: Writer,
+    // Closed before the writer, which as the last one moves the log into the file.
     readers: Readers,
+    writer: Writer,
     max_jobs: u64,
 }
 
 impl SqliteQueue {
-    /// Opens the file at `path`, made when absent, for this process alone. Jobs that were leased when it was last used
-    /// are ready again.
+    /// Opens the file at `path`, made when absent. Jobs that were leased when it was last used are ready again, so the
+    /// caller makes sure that nobody else uses it (by `lock::FolderLock`).
     ///
     /// `max_jobs` bounds the jobs that are not over; `keep_tasks` those kept that are over, and those that failed.
     ///
     /// # Errors
-    /// `Unavailable` when the file is damaged, from a newer version, used by another process, or can't be written.
+    /// `Unavailable` when the file is damaged, from a newer version, or can't be written.
     pub fn open(path: &Utf8Path, max_jobs: u64, keep_tasks: u64) -> Result<Self, QueueError> {
-        let lock = schema::claim(path)?;
         let connection = schema::open_writer(path)?;
-        let writer = Writer::start(path.to_owned(), connection, lock, keep_tasks).map_err(|source| {
+        let writer = Writer::start(path.to_owned(), connection, keep_tasks).map_err(|source| {
             QueueError::Unavailable { context: "cannot start its writer".into(), source: Box::new(source) }
         })?;
-        Ok(Self { writer, readers: Readers::new(path), max_jobs })
+        Ok(Self { readers: Readers::new(path), writer, max_jobs })
     }
 }
 

@@ -79,10 +79,12 @@ async fn acknowledged_changes_survive_sigkill() {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let acknowledged = lines.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
-        kept.extend(acknowledged.take(40 * round));
+        let mut acknowledged = lines.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
+        kept.extend(acknowledged.by_ref().take(40 * round));
         child.kill().unwrap();
         child.wait().unwrap();
+        // What it wrote between the last line that was read and its end.
+        kept.extend(acknowledged);
 
         let collection = opened(&path).await;
         for number in &kept {

@@ -1,12 +1,7 @@
-//! Opening the database file: exclusive to one process, durable settings, schema brought up to date.
+//! Opening the database file: durable settings, schema brought up to date.
 //! What is wrong with a file is said together with what to do.
 
-use std::{
-    fs::{File, TryLockError},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, sync::Arc, time::Duration};
 
 use camino::Utf8Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -24,31 +19,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const RELEASE_LEASES: &str =
     "UPDATE tasks SET status = 'queued', token = NULL, due_us = NULL WHERE status = 'processing'";
 
-/// The right to use the file, until dropped or until the process ends, however it ends.
-pub(super) struct OwnerLock {
-    _file: File,
-}
-
-/// Claims the database file at `path` for this process. Leases are kept for workers of one process only; a second one
-/// would take its jobs.
-pub(super) fn claim(path: &Utf8Path) -> Result<OwnerLock, QueueError> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|source| no_file(path, source))?;
-    }
-    // A file of its own: closing any handle of the database itself would drop SQLite's own locks on it.
-    let file = File::create(format!("{path}.lock")).map_err(|source| no_file(path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(OwnerLock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(QueueError::Unavailable {
-            context: format!("{path} is in use by another imagesearch process; stop that one first"),
-            source: Box::new(io::Error::from(io::ErrorKind::ResourceBusy)),
-        }),
-        Err(TryLockError::Error(source)) => Err(no_file(path, source)),
-    }
-}
-
-/// The connection that writes, its schema up to date and no job leased.
+/// The connection that writes, its schema up to date and no job leased. The file and its folder are made when absent.
 pub(super) fn open_writer(path: &Utf8Path) -> Result<Connection, QueueError> {
+    if let Some(folder) = path.parent() {
+        let failed = |source| QueueError::Unavailable {
+            context: format!("cannot make the folder of {path}"),
+            source: Box::new(source),
+        };
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
     let failed = |source| unavailable(path, Arc::new(source));
     let mut connection = connect_writer(path).map_err(failed)?;
     refuse_newer(path, schema_version(&connection).map_err(failed)?)?;
@@ -103,10 +82,6 @@ fn refuse_newer(path: &Utf8Path, version: u32) -> Result<(), QueueError> {
         context: format!("{path} was written by a newer imagesearch; use that one"),
         source: format!("its schema has version {version}, the newest known here is {known}").into(),
     })
-}
-
-fn no_file(path: &Utf8Path, source: io::Error) -> QueueError {
-    QueueError::Unavailable { context: format!("cannot use {path}"), source: Box::new(source) }
 }
 
 /// Says what an SQLite error means for the queue in the file at `path`, and what to do. The error is shared: it fails

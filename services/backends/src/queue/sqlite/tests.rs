@@ -65,17 +65,6 @@ async fn what_was_acknowledged_survives_a_kill_and_leases_end_with_the_process()
     assert_eq!(task_of(&reopened, &delayed.job).await.error, Some(failure(FailureCode::Internal)));
 }
 
-#[tokio::test]
-async fn a_queue_is_opened_by_one_process_at_a_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = file_in(&folder);
-    let queue = open(&path);
-    queue.enqueue(&[stored(1)]).await.unwrap();
-    assert!(refusal(&path).contains("in use by another imagesearch process"));
-    drop(queue);
-    assert_eq!(count(&open(&path), TaskStatus::Queued).await, 1);
-}
-
 #[test]
 fn a_damaged_file_is_left_alone_and_the_way_out_is_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -163,12 +152,14 @@ async fn closing_waits_for_what_was_handed_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_in(&folder);
     let queue = open(&path);
+    assert_eq!(count(&queue, TaskStatus::Queued).await, 0);
     {
         let jobs = [stored(1)];
         let mut enqueue = queue.enqueue(&jobs);
         let _ = futures::poll!(&mut enqueue);
     }
     drop(queue);
+    assert!(!fs::exists(format!("{path}-wal")).unwrap(), "the file was closed");
     assert_eq!(lease_ready(&open(&path)).await.len(), 1);
 }
 

@@ -9,10 +9,7 @@ use rusqlite::{Connection, Params, TransactionBehavior};
 use shared::Task;
 use tokio::sync::{Notify, broadcast, futures::Notified, mpsc, oneshot};
 
-use super::{
-    schema::{OwnerLock, unavailable},
-    tasks,
-};
+use super::{schema::unavailable, tasks};
 use crate::queue::QueueError;
 
 /// Writes that wait; whoever has more waits to hand over.
@@ -107,17 +104,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, which owns the file from now on. `keep_tasks` bounds the tasks that have ended.
-    pub(super) fn start(
-        path: Utf8PathBuf,
-        connection: Connection,
-        lock: OwnerLock,
-        keep_tasks: u64,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(path: Utf8PathBuf, connection: Connection, keep_tasks: u64) -> std::io::Result<Self> {
         let (writes, incoming) = mpsc::channel(WAITING_WRITES);
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         let waiters = Arc::new(Notify::new());
-        let mut worker =
-            Worker { path, connection, keep_tasks, changes: changes.clone(), waiters: waiters.clone(), _lock: lock };
+        let mut worker = Worker { path, connection, keep_tasks, changes: changes.clone(), waiters: waiters.clone() };
         let thread = thread::Builder::new().name("queue-writer".into()).spawn(move || worker.run(incoming))?;
         Ok(Self { writes: Some(writes), thread: Some(thread), changes, waiters })
     }
@@ -180,7 +171,6 @@ struct Worker {
     keep_tasks: u64,
     changes: broadcast::Sender<Task>,
     waiters: Arc<Notify>,
-    _lock: OwnerLock,
 }
 
 impl Worker {

@@ -35,7 +35,8 @@ test: tools $(UI) ## Everything that proves the project on this machine
 	@scripts/test
 
 .PHONY: test-all
-test-all: test bench soak ## Also what takes long: benchmarks and a soak
+test-all: test bench soak ## Also what takes long: every order of steps, benchmarks and a soak
+	cargo test --workspace --lib -- --ignored no_order
 
 .PHONY: bench
 bench: build ## Measure; prints the tables of docs/performance.md

@@ -271,7 +271,7 @@ async fn each_route_asks_for_its_scope() {
     let image = format!("/api/v1/ingest/images/{}", ImageId::of(b"nobody"));
     let status = async |method: Method, path: &str, key: Option<&String>| {
         let request = api.client.request(method, api.url(path));
-        let request = key.into_iter().fold(request, |request, key| request.bearer_auth(key));
+        let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
         request.send().await.unwrap().status().as_u16()
     };
     for (method, path, right, answer) in [

@@ -41,7 +41,8 @@ impl FromStr for ImageId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId { text: text.chars().take(80).collect(), expected: "an image id (64 hexadecimal digits)" };
+        let invalid =
+            || InvalidId { text: text.chars().take(80).collect(), expected: "an image id (64 hexadecimal digits)" };
         // Upper case is refused: one image has one name, so that caches and keys agree.
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(invalid());
@@ -162,7 +163,8 @@ impl FromStr for CopyId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId { text: text.chars().take(80).collect(), expected: "a copy's name (32 hexadecimal digits)" };
+        let invalid =
+            || InvalidId { text: text.chars().take(80).collect(), expected: "a copy's name (32 hexadecimal digits)" };
         let copy = Uuid::try_parse(text).map(Self).map_err(|_| invalid())?;
         // One spelling, so that a key can be made from the name again.
         if copy.to_string() == text { Ok(copy) } else { Err(invalid()) }

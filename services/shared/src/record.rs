@@ -81,7 +81,9 @@ pub struct ImageDocument {
 pub enum RecordState {
     Present(Box<ImageDocument>),
     /// Kept for ever, so that a late job or a rebuild can't bring the image back.
-    Deleted { deleted: Timestamp },
+    Deleted {
+        deleted: Timestamp,
+    },
 }
 
 /// What the object store keeps of one image id.
@@ -134,7 +136,11 @@ mod tests {
             content_type: "image/png".into(),
             name: Some("キリン.png".into()),
             created: Timestamp::UNIX_EPOCH,
-            metadata: Metadata { tags: vec!["zoo".into()], captured: Some(Timestamp::UNIX_EPOCH), ..Metadata::default() },
+            metadata: Metadata {
+                tags: vec!["zoo".into()],
+                captured: Some(Timestamp::UNIX_EPOCH),
+                ..Metadata::default()
+            },
             facts: None,
         };
         let state = RecordState::Present(Box::new(document));

@@ -62,7 +62,8 @@ pub enum TaskStatus {
 }
 
 impl TaskStatus {
-    pub const ALL: [Self; 6] = [Self::Queued, Self::Processing, Self::Indexed, Self::Failed, Self::Duplicate, Self::Superseded];
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Processing, Self::Indexed, Self::Failed, Self::Duplicate, Self::Superseded];
 
     /// As in JSON, query strings and metric labels.
     pub fn as_str(self) -> &'static str {

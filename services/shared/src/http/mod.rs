@@ -1,5 +1,5 @@
 //! The HTTP kit of every role: problem+json, extractors, limits, request ids, keys, graceful shutdown, the admin port.
-//! A service builds a router from [`extract`]'s extractors, puts [`require`] before its routes, and gives it to [`serve`].
+//! A service builds a router from `extract`'s extractors, puts [`require`] before its routes, and gives it to [`serve`].
 
 mod admin;
 mod auth;

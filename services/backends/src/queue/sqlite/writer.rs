@@ -34,7 +34,7 @@ pub(super) struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Runs a statement that changes tasks and returns them (`RETURNING` [`tasks::COLUMNS`]); says how many it changed.
+    /// Runs a statement that changes tasks and returns them (`RETURNING` `tasks::COLUMNS`); says how many it changed.
     pub(super) fn change(&mut self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let before = self.changes.len();

@@ -3,7 +3,6 @@
 mod delivery;
 mod error;
 mod precondition;
-pub mod range;
 mod respond;
 mod router;
 mod variant;

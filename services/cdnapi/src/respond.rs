@@ -7,12 +7,18 @@ use axum::{
 };
 use bytes::Bytes;
 use embedding::variant::Variant;
-use shared::{ImageId, http::Problem};
+use shared::{
+    ImageId,
+    http::{
+        Problem,
+        range::{self, Wanted},
+    },
+};
 
 use crate::{
     delivery::{Delivery, Located},
     precondition::{self, Verdict},
-    range::{self, Wanted},
+
     variant,
 };
 

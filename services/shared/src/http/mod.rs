@@ -13,6 +13,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod problem;
+pub mod range;
 pub mod request_id;
 mod scope;
 mod server;

@@ -18,7 +18,6 @@ use shared::{
 use crate::{
     delivery::{Delivery, Located},
     precondition::{self, Verdict},
-
     variant,
 };
 

@@ -82,7 +82,7 @@ async fn files_of_other_programs_are_not_listed() {
     assert_eq!(listed, ["a/b"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn writers_and_deletes_of_one_folder_do_not_disturb_each_other() {
     let (_guard, path) = temporary();
     let store = Arc::new(FolderStore::open(&path).unwrap());
@@ -90,7 +90,7 @@ async fn writers_and_deletes_of_one_folder_do_not_disturb_each_other() {
         .map(|writer| {
             let (store, at) = (store.clone(), key(&format!("variants/ab/x/{writer}")));
             tokio::spawn(async move {
-                for _ in 0..20 {
+                for _ in 0..50 {
                     store.put(&at, Bytes::from("v"), PutCondition::None).await.unwrap();
                     assert!(store.delete(&at).await.unwrap());
                 }

@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     io::{self, Write},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -22,13 +22,13 @@ use crate::objects::{ETag, ObjectError, ObjectKey, PutCondition};
 const STAGING: &str = ".staging";
 /// Enough that two writers seldom wait for each other.
 const LOCKS: usize = 64;
-/// A folder that is emptied by a delete just when a new file moves in is made again; more often than this it is not chance.
-const MAX_MOVES: usize = 16;
 
 pub(super) struct Folder {
     pub(super) root: Utf8PathBuf,
     staging: Utf8PathBuf,
     locks: [Mutex<()>; LOCKS],
+    /// Held for writing while emptied folders are removed, and for reading while a file moves into one.
+    folders: RwLock<()>,
     hasher: RandomState,
     /// Time of the last write, in microseconds since 1970.
     last_write_us: AtomicU64,
@@ -43,6 +43,7 @@ impl Folder {
             root: root.to_owned(),
             staging,
             locks: [const { Mutex::new(()) }; LOCKS],
+            folders: RwLock::new(()),
             hasher: RandomState::new(),
             last_write_us: AtomicU64::new(0),
         })
@@ -118,25 +119,23 @@ impl Folder {
         })
     }
 
-    fn move_to(&self, mut file: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
-        for _ in 0..MAX_MOVES {
-            match file.persist(path) {
-                Ok(_) => return Ok(()),
-                Err(refused) if refused.error.kind() == io::ErrorKind::NotFound => file = refused.file,
-                Err(refused) => {
-                    self.remove_empty_folders(path);
-                    return Err(refused.error);
+    fn move_to(&self, file: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
+        let moved = {
+            let _guard = self.folders.read().unwrap_or_else(PoisonError::into_inner);
+            file.persist(path).or_else(|refused| match refused.error.kind() {
+                io::ErrorKind::NotFound => {
+                    path.parent().map_or(Ok(()), make_folder)?;
+                    Ok(refused.file.persist(path)?)
                 }
-            }
-            if let Some(parent) = path.parent() {
-                make_folder(parent).inspect_err(|_| self.remove_empty_folders(path))?;
-            }
-        }
-        Err(io::Error::other("its folder vanishes as soon as it is made"))
+                _ => Err(refused.error),
+            })
+        };
+        moved.map(drop).inspect_err(|_| self.remove_empty_folders(path))
     }
 
     /// Best effort: a folder that stays costs nothing but its entry, and one that is in use again refuses.
     fn remove_empty_folders(&self, path: &Utf8Path) {
+        let _guard = self.folders.write().unwrap_or_else(PoisonError::into_inner);
         let below_root = path.ancestors().skip(1).take_while(|folder| *folder != self.root);
         for folder in below_root {
             if fs::remove_dir(folder).is_err() {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    ops::Deref,
     process::{Command, Stdio},
 };
 
@@ -25,8 +26,32 @@ fn folder() -> (TempDir, Utf8PathBuf) {
     (folder, path)
 }
 
-async fn opened(path: &Utf8Path) -> Arc<dyn Collection> {
-    collection(&QdrantEdgeIndex::open(path).unwrap()).await
+/// A collection that is closed when it is dropped, as at the end of a process: maintenance may hold it a little longer.
+struct OpenedAlone {
+    index: QdrantEdgeIndex,
+    collection: Arc<dyn Collection>,
+}
+
+impl Deref for OpenedAlone {
+    type Target = dyn Collection;
+
+    fn deref(&self) -> &Self::Target {
+        self.collection.as_ref()
+    }
+}
+
+impl Drop for OpenedAlone {
+    fn drop(&mut self) {
+        for collection in self.index.open.get_mut().values() {
+            collection.close();
+        }
+    }
+}
+
+async fn opened(path: &Utf8Path) -> OpenedAlone {
+    let index = QdrantEdgeIndex::open(path).unwrap();
+    let collection = collection(&index).await;
+    OpenedAlone { index, collection }
 }
 
 #[tokio::test]

@@ -1,87 +1,66 @@
-//! Images per second of the embedding pipeline against bare ONNX Runtime on the same threads, and the memory it takes.
-//!
-//! `cargo run --release -p embedding --example throughput [MODEL] [PHOTOS]`
+//! Images a second of the embedding pipeline against bare ONNX Runtime on the same cores.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use embedding::{Bundle, Embedder, EmbedderOptions, Prepared};
 use futures::{StreamExt, TryStreamExt};
 use ort::{session::Session, value::TensorRef};
 
+use crate::{
+    images,
+    report::{self, median},
+};
+
 /// Each way runs this long in every round; rounds take turns, so that a busy machine is busy for all.
 const SLICE: Duration = Duration::from_secs(2);
-const ROUNDS: usize = 5;
 const SIDE: usize = 224;
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut arguments = std::env::args().skip(1).map(Utf8PathBuf::from);
-    let model = arguments.next().unwrap_or_else(|| root.join("models/bundled"));
-    let photos = read_photos(&arguments.next().unwrap_or_else(|| root.join("tests/fixtures/photos")))?;
+pub(crate) async fn measure(rounds: usize) -> Result<()> {
+    let model = images::model();
+    let photos = images::read(&images::photo_paths()?)?;
     let options = EmbedderOptions::default();
     let (threads, batch_size) = (options.threads, options.batch_size);
-    println!("{threads} threads, batches of {batch_size}, {} photos", photos.len());
-    println!("resident before: {} MiB", resident_mib()?);
-    let started = Instant::now();
     let embedder = Embedder::load(Bundle::open(&model)?, options).await?;
-    println!("loaded in {} ms, resident: {} MiB", started.elapsed().as_millis(), resident_mib()?);
-
     let prepared: Vec<Prepared> =
         futures::stream::iter(&photos).then(|photo| embedder.prepare(photo.clone())).try_collect().await?;
-    let idle = resident_mib()?;
-    from_bytes(&embedder, &photos, batch_size).await?;
-    println!("resident: {idle} MiB idle, {} MiB after ingest", resident_mib()?);
-    let mut bare: Vec<(String, Bare)> = [(1, threads), (threads, 1)]
-        .into_iter()
-        .flat_map(|plan| [1, batch_size].map(|batch| (plan, batch)))
+    let plans = [(1, threads), (threads, 1)].into_iter().flat_map(|plan| [1, batch_size].map(|batch| (plan, batch)));
+    let mut bare: Vec<(Bare, Vec<f64>)> = plans
         .map(|((sessions, threads), batch)| {
-            let name = format!("bare, {sessions} sessions of {threads} threads, batch {batch}");
-            Ok((name, Bare::open(&model.join("image.onnx"), sessions, threads, batch)?))
+            Ok((Bare::open(&model.join("image.onnx"), sessions, threads, batch)?, Vec::new()))
         })
         .collect::<Result<_>>()?;
-    let mut found: Vec<(String, Vec<f64>)> = Vec::new();
-    for _ in 0..ROUNDS {
-        for (name, bare) in &mut bare {
-            note(&mut found, name, bare.images_per_second()?);
+    let (mut pixels, mut bytes) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        for (bare, rates) in &mut bare {
+            rates.push(bare.images_per_second()?);
         }
-        note(&mut found, "pipeline, decoded pixels", from_pixels(&embedder, &prepared, batch_size).await?);
-        note(&mut found, "pipeline, JPEG bytes", from_bytes(&embedder, &photos, batch_size).await?);
+        pixels.push(from_pixels(&embedder, &prepared, batch_size).await?);
+        bytes.push(from_bytes(&embedder, &photos, batch_size).await?);
     }
-    for (name, mut rates) in found {
-        rates.sort_by(f64::total_cmp);
-        println!("{name}: {:.1} images/s (best {:.1})", rates[ROUNDS / 2], rates[ROUNDS - 1]);
+
+    let best = bare.iter().map(|(_, rates)| median(rates)).fold(0.0, f64::max);
+    report::table("Embedding", &["", "images/s", "of the best bare", "target"]);
+    let row = |name: String, rates: &[f64], target: &str| {
+        let share = format!("{:.0} %", median(rates) / best * 100.0);
+        report::row(&[name, format!("{:.1}", median(rates)), share, target.to_owned()]);
+    };
+    for (bare, rates) in &bare {
+        let Bare { sessions, threads, batch } = bare;
+        row(format!("bare, {} × {threads} threads, batches of {batch}", sessions.len()), rates, "");
     }
+    row("pipeline, decoded pixels".to_owned(), &pixels, "≥ 95 %");
+    row("pipeline, JPEGs of 384 px".to_owned(), &bytes, "≥ 85 %");
+    report::end();
     Ok(())
-}
-
-fn note(found: &mut Vec<(String, Vec<f64>)>, name: &str, rate: f64) {
-    match found.iter_mut().find(|(known, _)| known == name) {
-        Some((_, rates)) => rates.push(rate),
-        None => found.push((name.to_owned(), vec![rate])),
-    }
-}
-
-fn read_photos(folder: &Utf8Path) -> Result<Vec<Bytes>> {
-    let mut photos = Vec::new();
-    for entry in folder.read_dir_utf8()? {
-        let path = entry?.into_path();
-        if path.extension() == Some("jpg") {
-            photos.push(fs::read(path)?.into());
-        }
-    }
-    Ok(photos)
 }
 
 /// Sessions with nothing around them, each driven by a thread of its own.
 struct Bare {
     sessions: Vec<Session>,
+    threads: usize,
     batch: usize,
 }
 
@@ -95,7 +74,7 @@ impl Bare {
                 .with_intra_op_spinning(false)?
                 .commit_from_file(graph)
         };
-        Ok(Self { sessions: (0..sessions).map(|_| open()).collect::<ort::Result<_>>()?, batch })
+        Ok(Self { sessions: (0..sessions).map(|_| open()).collect::<ort::Result<_>>()?, threads, batch })
     }
 
     fn images_per_second(&mut self) -> Result<f64> {
@@ -153,10 +132,4 @@ async fn from_bytes(embedder: &Embedder, photos: &[Bytes], batch_size: usize) ->
         count += embedded?;
     }
     Ok(count as f64 / started.elapsed().as_secs_f64())
-}
-
-fn resident_mib() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? / 1024)
 }

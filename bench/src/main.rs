@@ -1,0 +1,64 @@
+//! Measures what docs/performance.md states, each figure beside its yardstick in the same run. `make bench` runs it.
+
+mod embedding;
+mod images;
+mod ingest;
+mod originals;
+mod report;
+mod search;
+mod server;
+mod start;
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use clap::{Parser, ValueEnum};
+
+/// Measure imagesearch against bare ONNX Runtime, a plain Python worker and nginx, on this machine
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure; everything when none is named
+    parts: Vec<Part>,
+    /// The release build of the program
+    #[arg(long, env = "IMAGESEARCH_BIN")]
+    program: Utf8PathBuf,
+    /// A Python with Pillow, numpy and onnxruntime
+    #[arg(long, env = "BENCH_PYTHON", default_value = "python3")]
+    python: Utf8PathBuf,
+    /// Times that each comparison is repeated; its sides take turns
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Images in the index that is searched
+    #[arg(long, default_value_t = 100_000)]
+    images: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The pipeline against bare ONNX Runtime
+    Embedding,
+    /// Upload to index against a Python worker
+    Ingest,
+    /// Search over HTTP in a large index
+    Search,
+    /// Start to ready, and memory at rest
+    Start,
+    /// Originals against nginx
+    Originals,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Arguments { parts, program, python, rounds, images } = Arguments::parse();
+    let parts = if parts.is_empty() { Part::value_variants().to_vec() } else { parts };
+    report::machine()?;
+    for part in parts {
+        match part {
+            Part::Embedding => embedding::measure(rounds).await?,
+            Part::Ingest => ingest::measure(&program, &python, rounds).await?,
+            Part::Search => search::measure(&program, images).await?,
+            Part::Start => start::measure(&program, rounds).await?,
+            Part::Originals => originals::measure(&program, rounds).await?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Search over HTTP in a large index: what HTTP, filters and answers cost beyond embedding the text and searching the
+//! vectors (which the answer tells as `took_ms`), what a cached query costs, and what a running ingest does to both.
+
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use backends::{Stores, index::Point, keys, objects::PutCondition};
+use bytes::Bytes;
+use camino::{Utf8Path, Utf8PathBuf};
+use embedding::{Bundle, Embedder, EmbedderOptions};
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use shared::{
+    CopyId, ImageDocument, ImageId, ImageRecord, Metadata, RecordState, Version,
+    config::{self, Config},
+};
+
+use crate::{
+    images,
+    report::{self, milliseconds, quantile},
+    server::Server,
+};
+
+const QUERIES: usize = 2000;
+/// Points that are written at once.
+const BATCH: usize = 500;
+/// Files that are written at once.
+const WRITES: usize = 64;
+/// How far the vectors lie from those of the photos: as far as pictures of one kind do.
+const SPREAD: f32 = 0.03;
+/// Words of which every query has three, so that no two are the same.
+const WORDS: [&str; 16] = [
+    "giraffe", "castle", "train", "red", "mountain", "dog", "flower", "bridge", "night", "boat", "snow", "tiger",
+    "street", "fruit", "tower", "old",
+];
+
+pub(crate) async fn measure(program: &Utf8Path, images: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data_dir = Utf8PathBuf::try_from(folder.path().join("data"))?;
+    fill(&data_dir, images).await?;
+    let server = Server::start(program, &data_dir).await?;
+    server.until_swept(&data_dir).await?;
+
+    ask(&server, QUERIES..QUERIES + 100).await?;
+    let idle = ask(&server, 0..QUERIES).await?;
+    let cached = ask_again(&server).await?;
+    let (busy, cached_busy) = while_ingesting(&server).await?;
+
+    let title = format!("Search over HTTP, {images} images");
+    report::table(&title, &["one query at a time", "p50", "p99", "p99 beyond embedding and index", "target"]);
+    let busy_ratio = busy.total_ms(0.99) / idle.total_ms(0.99);
+    for (name, times, target) in [
+        ("new texts", &idle, "beyond ≤ 1 ms".to_owned()),
+        ("one text again and again", &cached, "p99 ≤ 3 ms".to_owned()),
+        ("new texts during ingest", &busy, format!("p99 ≤ 3 × idle: {busy_ratio:.1} ×")),
+        ("one text during ingest", &cached_busy, String::new()),
+    ] {
+        report::row(&[
+            name.to_owned(),
+            format!("{:.2} ms", times.total_ms(0.5)),
+            format!("{:.2} ms", times.total_ms(0.99)),
+            format!("{:.2} ms", quantile(&times.beyond, 0.99)),
+            target,
+        ]);
+    }
+    report::end();
+    Ok(())
+}
+
+/// Times in milliseconds.
+#[derive(Default)]
+struct Times {
+    total: Vec<f64>,
+    /// Less what the answer says that embedding and index took.
+    beyond: Vec<f64>,
+}
+
+impl Times {
+    fn total_ms(&self, share: f64) -> f64 {
+        quantile(&self.total, share)
+    }
+}
+
+async fn ask(server: &Server, queries: Range<usize>) -> Result<Times> {
+    let mut times = Times::default();
+    for query in queries {
+        let words = [query, query / 16, query / 256].map(|position| WORDS[position % WORDS.len()]);
+        ask_one(server, &words.join(" "), &mut times).await?;
+    }
+    Ok(times)
+}
+
+async fn ask_again(server: &Server) -> Result<Times> {
+    let mut times = Times::default();
+    for _ in 0..QUERIES {
+        ask_one(server, "a giraffe at the zoo", &mut times).await?;
+    }
+    Ok(times)
+}
+
+async fn ask_one(server: &Server, text: &str, times: &mut Times) -> Result<()> {
+    let request = server.http.get(format!("{}/api/v1/image/search", server.url)).query(&[("text", text)]);
+    let started = Instant::now();
+    let answer = request.send().await?.error_for_status()?.bytes().await?;
+    let total_ms = milliseconds(started.elapsed());
+    let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+    times.total.push(total_ms);
+    times.beyond.push(total_ms - answer["took_ms"].as_f64().context("the answer has no took_ms")?);
+    Ok(())
+}
+
+/// New texts that no query had before, and one text again, while photos come in as fast as they are taken.
+async fn while_ingesting(server: &Server) -> Result<(Times, Times)> {
+    let photos = images::read(&images::photo_paths()?)?;
+    let done = AtomicBool::new(false);
+    let ingest = async {
+        let mut number = 0;
+        while !done.load(Ordering::Relaxed) {
+            number += 1;
+            let again: Vec<Bytes> = photos.iter().map(|photo| images::again(photo, number)).collect();
+            server.upload(&again).await?;
+            // A short queue is enough to keep the worker busy.
+            while server.get_json("/api/v1/ingest?limit=1").await?["counts"]["queued"].as_u64() > Some(64) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        anyhow::Ok(())
+    };
+    let search = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let times = async { Ok((ask(server, QUERIES + 100..2 * QUERIES).await?, ask_again(server).await?)) }.await;
+        done.store(true, Ordering::Relaxed);
+        times
+    };
+    let ((), times) = tokio::try_join!(ingest, search)?;
+    Ok(times)
+}
+
+/// Fills the stores of a data folder as an ingest of so many images leaves them, with vectors scattered around those of
+/// the photos, and bytes that only have the right length.
+async fn fill(data_dir: &Utf8Path, images: usize) -> Result<()> {
+    let variables = [("IMAGESEARCH_DATA_DIR".to_owned(), data_dir.to_string())];
+    let config: Config = config::load(&config::Source::Role("none"), variables)?;
+    let embedder = Embedder::load(Bundle::open(&images::model())?, EmbedderOptions::default()).await?;
+    let photos = images::read(&images::photo_paths()?)?;
+    let mut prepared = Vec::new();
+    for photo in photos {
+        prepared.push(embedder.prepare(photo).await?);
+    }
+    let centers = embedder.embed_batch(prepared).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let stores = backends::open(&config).await?;
+    let collection = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await?.collection;
+    let mut random = SmallRng::seed_from_u64(1);
+    for first in (0..images).step_by(BATCH) {
+        let points: Vec<Point> = (first..images.min(first + BATCH))
+            .map(|number| {
+                let (center, facts) = &centers[number % centers.len()];
+                let mut document = document(number);
+                document.facts = Some(facts.clone());
+                Point { vector: scattered(center, &mut random), document }
+            })
+            .collect();
+        collection.upsert(&points).await?;
+        let writes = points.into_iter().map(|point| store(&stores, point.document)).collect::<Vec<_>>();
+        futures::stream::iter(writes).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
+        eprint!("\r{} of {images} images", first + BATCH);
+    }
+    eprintln!();
+    Ok(())
+}
+
+fn document(number: usize) -> ImageDocument {
+    let name = format!("IMG_{number:06}.jpg");
+    ImageDocument {
+        image_id: ImageId::of(name.as_bytes()),
+        version: Version::after(None),
+        size_bytes: name.len() as u64,
+        content_type: "image/jpeg".into(),
+        metadata: Metadata {
+            tags: vec![format!("album{}", number / 500)],
+            caption: Some(format!("a photo of thing {} near place {}", number % 997, number % 89)),
+            ..Metadata::default()
+        },
+        name: Some(name),
+        created: Timestamp::now(),
+        facts: None,
+    }
+}
+
+fn scattered(center: &[f32], random: &mut SmallRng) -> Vec<f32> {
+    let vector: Vec<f32> = center.iter().map(|value| value + SPREAD * random.random_range(-1.0..1.0_f32)).collect();
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    vector.into_iter().map(|value| value / length).collect()
+}
+
+async fn store(stores: &Stores, document: ImageDocument) -> Result<()> {
+    let (image_id, version, copy) = (document.image_id, document.version, CopyId::new());
+    let bytes = Bytes::from(document.name.clone().unwrap_or_default());
+    let state = RecordState::Present(Box::new(document));
+    let record = ImageRecord { image_id, version, original: Some(copy), failure: None, state };
+    stores.objects.put(&keys::original(image_id, copy), bytes, PutCondition::Absent).await?;
+    stores.objects.put(&keys::record(image_id), serde_json::to_vec(&record)?.into(), PutCondition::Absent).await?;
+    Ok(())
+}

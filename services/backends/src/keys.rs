@@ -60,6 +60,11 @@ pub fn copy_of_original(key: &ObjectKey) -> Option<(ImageId, CopyId)> {
     (original(image_id, copy) == *key).then_some((image_id, copy))
 }
 
+/// Whether the bytes of an image have this key.
+pub(crate) fn is_original(key: &ObjectKey) -> bool {
+    copy_of_original(key).is_some()
+}
+
 fn shard_of(folder: &str, image_id: ImageId) -> String {
     let mut shard = String::with_capacity(folder.len() + 3);
     let _ = write!(shard, "{folder}/{:02x}", image_id.digest()[0]);

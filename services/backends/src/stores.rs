@@ -15,7 +15,7 @@ use crate::{
     index::{Collection, CollectionSpec, IndexError, QdrantEdgeIndex, VectorIndex},
     keys,
     lock::{FolderLock, LockError},
-    objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore},
+    objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore, hot::HotOriginals},
     projection::Projection,
     queue::{JobQueue, SqliteQueue},
     records::Records,
@@ -84,7 +84,8 @@ pub async fn open(config: &config::Config) -> Result<Stores, OpenError> {
     // SQLite's file is locked through its folder, the data folder by default.
     let queue_folder = queue_path.parent().map_or_else(|| data_dir.clone(), Utf8PathBuf::from);
     let lock = FolderLock::acquire(&[data_dir.clone(), objects_path.clone(), index_path.clone(), queue_folder])?;
-    let objects: Arc<dyn ObjectStore> = Arc::new(FolderStore::open(&objects_path).map_err(StoreError::from)?);
+    let folder = FolderStore::open(&objects_path).map_err(StoreError::from)?;
+    let objects: Arc<dyn ObjectStore> = Arc::new(HotOriginals::new(folder));
     let queue = SqliteQueue::open(&queue_path, *max_jobs, *keep_tasks).map_err(StoreError::from)?;
     let index = QdrantEdgeIndex::open(&index_path).map_err(StoreError::from)?;
     let store_id = identity(objects.as_ref()).await?;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod folder;
+pub(crate) mod hot;
 #[cfg(test)]
 pub(crate) mod memory;
 

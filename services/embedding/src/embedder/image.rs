@@ -44,10 +44,10 @@ impl ImageRunner {
 }
 
 impl ImageModel {
-    /// Vectors in the order of `images`. At most `batch_size` are in one run; the sessions share what is there, so that
-    /// also a single batch keeps all of them busy.
+    /// Vectors in the order of `images`. At most `batch_size` are in one run; the sessions that are idle share what is
+    /// there, so that also a single batch keeps all of them busy. When none is, larger runs are the faster ones.
     pub(super) async fn embed_batch(&self, images: Vec<Vec<f32>>, batch_size: usize) -> Vectors {
-        let share = images.len().div_ceil(self.batch.size()).clamp(1, batch_size.max(1));
+        let share = images.len().div_ceil(self.batch.idle().max(1)).clamp(1, batch_size.max(1));
         let runs = into_chunks(images, share).into_iter().map(|images| {
             let runner = Arc::clone(&self.runner);
             self.batch.run(move |session| runner.run(session, &images))

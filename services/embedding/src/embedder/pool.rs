@@ -14,17 +14,16 @@ use tracing::Span;
 pub(super) struct SessionPool {
     idle: Arc<Mutex<Vec<Session>>>,
     permits: Arc<Semaphore>,
-    size: usize,
 }
 
 impl SessionPool {
     pub(super) fn new(sessions: Vec<Session>) -> Self {
-        let size = sessions.len();
-        Self { permits: Arc::new(Semaphore::new(size)), idle: Arc::new(Mutex::new(sessions)), size }
+        Self { permits: Arc::new(Semaphore::new(sessions.len())), idle: Arc::new(Mutex::new(sessions)) }
     }
 
-    pub(super) fn size(&self) -> usize {
-        self.size
+    /// Sessions that nobody uses just now.
+    pub(super) fn idle(&self) -> usize {
+        self.permits.available_permits()
     }
 
     /// Runs `work` with a session of its own, off the async threads. A caller that goes away before its turn runs nothing.

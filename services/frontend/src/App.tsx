@@ -14,11 +14,21 @@ import { Examples } from './states/Examples';
 import { StatusLine } from './states/StatusLine';
 import styles from './App.module.css';
 import { AddButton } from './upload/AddButton';
+import { addressQuestion } from './upload/addresses';
 import { useDropZone } from './upload/useDropZone';
+import { usePastedAddresses } from './upload/usePastedAddresses';
 import { tray } from './upload/uploads';
 import { Notices } from './ui/Notices';
 import { PartBoundary } from './ui/PartBoundary';
-import { fetchPartsWhenIdle, FilterBar, HelpDialog, ImageDialog, KeyDialog, Tray } from './ui/parts';
+import {
+  AddressDialog,
+  fetchPartsWhenIdle,
+  FilterBar,
+  HelpDialog,
+  ImageDialog,
+  KeyDialog,
+  Tray,
+} from './ui/parts';
 import { useShortcuts } from './ui/useShortcuts';
 
 export function App() {
@@ -29,6 +39,7 @@ export function App() {
   const dragging = useDropZone();
   const [isHelpOpen, setIsHelpOpen] = useState(false);
   usePastedPicture();
+  usePastedAddresses();
   useEffect(() => {
     document.title = query.text === '' ? 'imagesearch' : `${query.text} – imagesearch`;
   }, [query.text]);
@@ -101,10 +112,12 @@ function Part({ children }: { children: ReactNode }) {
 /** What shows up only when there is something to say; its code is loaded then. */
 function Panels() {
   const hasUploads = useStore(tray).length > 0;
+  const addresses = useStore(addressQuestion);
   const isKeyAsked = useStore(keyQuestion) === 'asked';
   return (
     <Part>
       {hasUploads && <Tray />}
+      {addresses !== null && <AddressDialog initial={addresses} />}
       {isKeyAsked && <KeyDialog />}
     </Part>
   );

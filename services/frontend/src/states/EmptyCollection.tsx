@@ -1,6 +1,7 @@
 import { useMutation } from '@tanstack/react-query';
 import { addSamplePictures } from '../upload/uploads';
 import { AddPickers } from '../upload/AddPickers';
+import { askForAddresses } from '../upload/addresses';
 import { rememberSamples } from './samples';
 import styles from './States.module.css';
 
@@ -31,6 +32,10 @@ export function EmptyCollection({ isAdding }: { isAdding: boolean }) {
           onClick={() => samples.mutate()}
         >
           Add sample photos
+        </button>{' '}
+        or{' '}
+        <button type="button" className={styles.link} onClick={() => askForAddresses()}>
+          add from the web
         </button>
       </p>
       {samples.error !== null && (

@@ -6,6 +6,7 @@ const load = {
   filterBar: () => import('../search/FilterBar'),
   imageDialog: () => import('../image/ImageDialog'),
   tray: () => import('../upload/Tray'),
+  addressDialog: () => import('../upload/AddressDialog'),
   helpDialog: () => import('./HelpDialog'),
   keyDialog: () => import('../auth/KeyDialog'),
 };
@@ -13,6 +14,7 @@ const load = {
 export const FilterBar = lazy(load.filterBar);
 export const ImageDialog = lazy(load.imageDialog);
 export const Tray = lazy(load.tray);
+export const AddressDialog = lazy(load.addressDialog);
 export const HelpDialog = lazy(load.helpDialog);
 export const KeyDialog = lazy(load.keyDialog);
 

@@ -20,6 +20,13 @@ const WORDS: Record<Phase, string> = {
   cancelled: 'Cancelled',
 };
 
+/** Of what the server fetches itself. */
+const FETCH_WORDS: Partial<Record<Phase, string>> = {
+  sending: 'Asking the server to fetch it',
+  queued: 'Waiting its turn to be fetched',
+  processing: 'Being fetched and looked at',
+};
+
 const HOLDS = {
   server_away: 'Waiting for the server to come back',
   queue_full: 'The server is busy; this goes on by itself',
@@ -31,11 +38,11 @@ export function TrayItem({ item }: { item: UploadItem }) {
     <li className={styles.item} data-phase={item.phase} data-testid="tray-item">
       <Mark item={item} />
       <div className={styles.text}>
-        <span className={styles.name} title={item.name}>
-          {item.name.split('/').at(-1)}
+        <span className={styles.name} title={item.url ?? item.name} dir="auto">
+          {item.url === null ? item.name.split('/').at(-1) : item.name}
         </span>
         <span className={styles.state}>{stateOf(item)}</span>
-        {item.phase === 'sending' && item.hold === null && (
+        {item.phase === 'sending' && item.hold === null && item.url === null && (
           <progress className={styles.sent} max={1} value={item.sent} aria-label={`Sending ${item.name}`} />
         )}
       </div>
@@ -47,7 +54,7 @@ export function TrayItem({ item }: { item: UploadItem }) {
 function stateOf(item: UploadItem): string {
   if (item.reason !== null) return item.reason.text;
   if (item.hold !== null) return HOLDS[item.hold];
-  return WORDS[item.phase];
+  return (item.url === null ? undefined : FETCH_WORDS[item.phase]) ?? WORDS[item.phase];
 }
 
 function Mark({ item }: { item: UploadItem }) {

@@ -11,6 +11,11 @@ it('follows what was sent and tells of what was not', () => {
   expect(second?.reason?.text).toMatch(/Choose it again/);
 });
 
+it('goes on with an address that was not sent', () => {
+  const item = { ...newItem('k3', 'example.org/c.jpg', 0, 'https://example.org/c.jpg'), phase: 'sending' };
+  expect(restored([item])).toMatchObject([{ phase: 'waiting', url: 'https://example.org/c.jpg' }]);
+});
+
 it('ignores what it does not understand', () => {
   expect(restored(null)).toEqual([]);
   expect(restored([1, null, {}])).toEqual([]);

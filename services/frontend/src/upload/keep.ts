@@ -1,5 +1,5 @@
-// The tray across a reload. Files themselves can't be kept; those that were not sent yet say so.
-import { hasEnded, isStillHere, type UploadItem } from './machine';
+// The tray across a reload. Files themselves can't be kept; those that were not sent yet say so. Addresses can.
+import { hasEnded, isStillHere, newItem, type UploadItem } from './machine';
 import { INTERRUPTED } from './reasons';
 
 const STORAGE_KEY = 'imagesearch.tray';
@@ -28,15 +28,18 @@ export function keptTray(): UploadItem[] {
 /** Reads what an earlier page kept. Anything else in its place is ignored. */
 export function restored(kept: unknown): UploadItem[] {
   if (!Array.isArray(kept)) return [];
-  return kept
-    .filter(isItem)
-    .map((item) =>
-      isStillHere(item) ? { ...item, phase: 'failed', hold: null, reason: INTERRUPTED } : item,
-    );
+  return kept.filter(isItem).map((item) => (isStillHere(item) ? interrupted(item) : item));
+}
+
+function interrupted(item: UploadItem): UploadItem {
+  if (item.url !== null) return newItem(item.key, item.name, item.sizeBytes, item.url);
+  return { ...item, phase: 'failed', hold: null, reason: INTERRUPTED };
 }
 
 function isItem(value: unknown): value is UploadItem {
   return (
-    typeof value === 'object' && value !== null && 'key' in value && 'phase' in value && 'taskId' in value
+    typeof value === 'object' &&
+    value !== null &&
+    ['key', 'name', 'url', 'phase', 'taskId'].every((name) => name in value)
   );
 }

@@ -1,4 +1,4 @@
-// The life of one file in the tray, from being chosen to being found. Pure.
+// The life of one picture in the tray, from being chosen to being found. Pure.
 import type { IngestEntry, Task } from '../api/types';
 import { reasonOfFailure, reasonOfProblem, type Reason } from './reasons';
 
@@ -23,6 +23,8 @@ export interface UploadItem {
   key: string;
   /** With its folders, when it came with some. */
   name: string;
+  /** Where the server fetches it from; null for a file. */
+  url: string | null;
   sizeBytes: number;
   phase: Phase;
   /** Share of the bytes that is sent, 0 to 1. */
@@ -47,10 +49,11 @@ export type UploadEvent =
   | { type: 'cancel' }
   | { type: 'retry' };
 
-export function newItem(key: string, name: string, sizeBytes: number): UploadItem {
+export function newItem(key: string, name: string, sizeBytes: number, url: string | null = null): UploadItem {
   return {
     key,
     name,
+    url,
     sizeBytes,
     phase: 'waiting',
     sent: 0,
@@ -82,7 +85,7 @@ export function isFollowed(item: UploadItem): boolean {
 export function step(item: UploadItem, event: UploadEvent): UploadItem {
   if (event.type === 'retry') {
     return item.phase === 'failed' || item.phase === 'cancelled'
-      ? newItem(item.key, item.name, item.sizeBytes)
+      ? newItem(item.key, item.name, item.sizeBytes, item.url)
       : item;
   }
   if (hasEnded(item)) return item;

@@ -33,8 +33,8 @@ const FAILURES: Record<FailureCode, Reason> = {
     canRetry: false,
   },
   fetch_failed: {
-    text: 'This address gave no picture. Check that it opens in the browser, or add the picture as a file.',
-    canRetry: false,
+    text: 'This address gave no picture. Check that it opens in the browser and try again, or add it as a file.',
+    canRetry: true,
   },
   original_missing: { text: 'The server no longer has this file. Add it again.', canRetry: true },
   retries_exhausted: { text: `The server tried several times and gave up. ${TRY_AGAIN}`, canRetry: true },

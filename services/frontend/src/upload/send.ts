@@ -1,4 +1,4 @@
-// Sending one file, with progress: `fetch` has none for what goes out.
+// Sending one file, with progress: `fetch` has none for what goes out. Or an address, for the server to fetch.
 import { askForKey } from '../auth/key';
 import { ApiError, AwayError, errorOf, retryAfterMs } from '../api/errors';
 import type { IngestEntry, Problem } from '../api/types';
@@ -15,22 +15,25 @@ export class QueueFullError extends Error {
   }
 }
 
-/** Uploads a file and gives the server's answer for it, be it taken or refused. */
-export async function sendFile(
-  file: File,
+/** What a picture is added from: a file, or an address that the server fetches it from. */
+export type Source = File | string;
+
+/** Sends a picture and gives the server's answer for it, be it taken or refused. */
+export async function sendSource(
+  source: Source,
   signal: AbortSignal,
   onProgress: (share: number) => void,
 ): Promise<IngestEntry> {
-  let answer = await post(file, signal, onProgress);
+  let answer = await post(source, signal, onProgress);
   if (answer.status === 401) {
     await askForKey();
-    answer = await post(file, signal, onProgress);
+    answer = await post(source, signal, onProgress);
   }
   const entry = answer.body.tasks?.[0];
   if (entry !== undefined) return entry;
   if (answer.status === 429) throw new QueueFullError(retryAfterMs(answer.retryAfter));
   const error = errorOf(answer.status, answer.retryAfter, answer.body);
-  if (error instanceof ApiError) return { status: 'failed', name: file.name, error: error.problem };
+  if (error instanceof ApiError) return { status: 'failed', error: error.problem };
   throw error;
 }
 
@@ -40,7 +43,7 @@ interface Answer {
   body: Partial<Problem> & { tasks?: IngestEntry[] };
 }
 
-function post(file: File, signal: AbortSignal, onProgress: (share: number) => void): Promise<Answer> {
+function post(source: Source, signal: AbortSignal, onProgress: (share: number) => void): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
     const onAbort = () => call.abort();
@@ -56,8 +59,13 @@ function post(file: File, signal: AbortSignal, onProgress: (share: number) => vo
     call.onerror = () => reject(new AwayError());
     call.onabort = () => reject(abortReason(signal));
     call.onloadend = () => signal.removeEventListener('abort', onAbort);
+    if (typeof source === 'string') {
+      call.setRequestHeader('content-type', 'application/json');
+      call.send(JSON.stringify({ urls: [source] }));
+      return;
+    }
     const body = new FormData();
-    body.append('file', file, file.name);
+    body.append('file', source, source.name);
     call.send(body);
   });
 }

@@ -1,4 +1,5 @@
-// One file's way to the server: hash it, ask whether it is there, send it; wait while the server can't take it.
+// One picture's way to the server. A file is hashed, asked for, and sent if it isn't there; an address is handed over as
+// it is. Either waits while the server can't take it.
 import { getImage } from '../api/endpoints';
 import { ApiError, AwayError, KeyDeclinedError } from '../api/errors';
 import { onReturn } from '../connection/connection';
@@ -6,36 +7,40 @@ import { hashFile } from '../lib/hash';
 import { backoffMs, sleep } from '../lib/time';
 import type { UploadEvent } from './machine';
 import { KEY_DECLINED, reasonOfProblem, UNREADABLE } from './reasons';
-import { QueueFullError, sendFile } from './send';
+import { QueueFullError, sendSource, type Source } from './send';
 
 type Emit = (event: UploadEvent) => void;
 
-/** Brings a file to the server and tells each step. Ends without a word when it is aborted. */
-export async function transfer(file: File, signal: AbortSignal, emit: Emit): Promise<void> {
+/** Brings a picture to the server and tells each step. Ends without a word when it is aborted. */
+export async function transfer(source: Source, signal: AbortSignal, emit: Emit): Promise<void> {
   try {
-    emit({ type: 'hash' });
-    const imageId = await hashFile(file);
-    signal.throwIfAborted();
-    if (imageId !== null) {
-      emit({ type: 'check', imageId });
-      if (await withPatience(signal, emit, () => isThere(imageId, signal))) {
-        emit({ type: 'known', imageId });
-        return;
-      }
-    }
-    if (!(await isReadable(file))) {
-      emit({ type: 'fail', reason: UNREADABLE });
-      return;
-    }
+    if (source instanceof File && !(await isToBeSent(source, signal, emit))) return;
     const entry = await withPatience(signal, emit, () => {
       emit({ type: 'send' });
-      return sendFile(file, signal, (sent) => emit({ type: 'progress', sent }));
+      return sendSource(source, signal, (sent) => emit({ type: 'progress', sent }));
     });
     emit({ type: 'answer', entry });
   } catch (error) {
     if (signal.aborted) return;
     emit({ type: 'fail', reason: reasonOf(error) });
   }
+}
+
+/** Looks at a file before it is sent; tells what was found when it need not or can't be. */
+async function isToBeSent(file: File, signal: AbortSignal, emit: Emit): Promise<boolean> {
+  emit({ type: 'hash' });
+  const imageId = await hashFile(file);
+  signal.throwIfAborted();
+  if (imageId !== null) {
+    emit({ type: 'check', imageId });
+    if (await withPatience(signal, emit, () => isThere(imageId, signal))) {
+      emit({ type: 'known', imageId });
+      return false;
+    }
+  }
+  if (await isReadable(file)) return true;
+  emit({ type: 'fail', reason: UNREADABLE });
+  return false;
 }
 
 /** Known and indexed: it need not be sent. One that is still being worked on is for the server to judge. */

@@ -1,7 +1,8 @@
-// Everything that is being added: at most three files under way at once, all of them followed until they are found.
+// Everything that is being added: at most three pictures under way at once, all of them followed until they are found.
 import { addSamples } from '../api/endpoints';
 import type { IngestEntry, Task } from '../api/types';
 import { createStore } from '../lib/store';
+import { shortAddress } from './addresses';
 import type { Picked } from './files';
 import { keepTray, keptTray } from './keep';
 import {
@@ -14,12 +15,15 @@ import {
   type UploadItem,
 } from './machine';
 import { TASK_GONE } from './reasons';
+import type { Source } from './send';
 import { transfer } from './transfer';
 import { TaskWatch } from './watch';
 
 const LANES = 3;
 /** Milliseconds between two updates of what is shown; hundreds of files report more often than anybody can see. */
 const SHOW_EVERY_MS = 80;
+/** Milliseconds between two copies of the tray into the browser's store, which takes long for thousands of files. */
+const KEEP_EVERY_MS = 1000;
 
 export const tray = createStore<readonly UploadItem[]>([]);
 
@@ -31,6 +35,7 @@ const keyOfTask = new Map<string, string>();
 const files = new Map<string, File>();
 const underWay = new Map<string, AbortController>();
 let showTimer: ReturnType<typeof setTimeout> | undefined;
+let keepTimer: ReturnType<typeof setTimeout> | undefined;
 
 const watch = new TaskWatch({
   alive: () => [...items.values()].filter(isFollowed).flatMap(({ taskId }) => taskId ?? []),
@@ -48,18 +53,25 @@ const watch = new TaskWatch({
 export function startUploads(found: () => void): void {
   onFound = found;
   for (const item of keptTray()) put(item);
+  pump();
   window.addEventListener('beforeunload', (event) => {
-    if ([...items.values()].some(isStillHere)) event.preventDefault();
+    if ([...items.values()].some((item) => isStillHere(item) && item.url === null)) event.preventDefault();
   });
   window.addEventListener('pagehide', () => keepTray([...items.values()]));
 }
 
 export function addFiles({ files: picked }: Picked): void {
   for (const { file, path } of picked) {
-    const key = crypto.getRandomValues(new Uint32Array(3)).join('-');
+    const key = newKey();
     files.set(key, file);
     put(newItem(key, path, file.size));
   }
+  pump();
+}
+
+/** Has the server fetch pictures from these addresses. */
+export function addUrls(urls: readonly string[]): void {
+  for (const url of urls) put(newItem(newKey(), shortAddress(url), 0, url));
   pump();
 }
 
@@ -78,14 +90,13 @@ export function cancelAll(): void {
   for (const item of [...items.values()].filter(isStillHere)) cancel(item.key);
 }
 
-/** Can be tried again: its file is still at hand. */
+/** Can be tried again: its file is still at hand, or it has an address. */
 export function canRetry(item: UploadItem): boolean {
   const isWorthIt = item.phase === 'cancelled' || item.reason?.canRetry === true;
-  return isWorthIt && files.has(item.key);
+  return isWorthIt && sourceOf(item) !== undefined;
 }
 
 export function retry(key: string): void {
-  if (!files.has(key)) return;
   apply(key, { type: 'retry' });
   pump();
 }
@@ -101,7 +112,7 @@ export function clearEnded(): void {
 }
 
 function addEntry(entry: IngestEntry): void {
-  const key = entry.task_id ?? crypto.getRandomValues(new Uint32Array(3)).join('-');
+  const key = entry.task_id ?? newKey();
   put(newItem(key, entry.name ?? 'Sample picture', 0));
   apply(key, { type: 'answer', entry });
 }
@@ -122,18 +133,27 @@ function apply(key: string, event: UploadEvent): void {
   if (next.phase === 'found') onFound();
 }
 
+function sourceOf(item: UploadItem): Source | undefined {
+  return item.url ?? files.get(item.key);
+}
+
+function newKey(): string {
+  return crypto.getRandomValues(new Uint32Array(3)).join('-');
+}
+
 function pump(): void {
   for (const item of items.values()) {
     if (underWay.size >= LANES) return;
-    const file = files.get(item.key);
-    if (item.phase === 'waiting' && file !== undefined && !underWay.has(item.key)) void run(item.key, file);
+    const source = sourceOf(item);
+    if (item.phase === 'waiting' && source !== undefined && !underWay.has(item.key))
+      void run(item.key, source);
   }
 }
 
-async function run(key: string, file: File): Promise<void> {
+async function run(key: string, source: Source): Promise<void> {
   const abort = new AbortController();
   underWay.set(key, abort);
-  await transfer(file, abort.signal, (event) => apply(key, event));
+  await transfer(source, abort.signal, (event) => apply(key, event));
   underWay.delete(key);
   pump();
 }
@@ -141,9 +161,11 @@ async function run(key: string, file: File): Promise<void> {
 function show(): void {
   showTimer ??= setTimeout(() => {
     showTimer = undefined;
-    const all = [...items.values()];
-    tray.set(all);
-    keepTray(all);
+    tray.set([...items.values()]);
     watch.update();
   }, SHOW_EVERY_MS);
+  keepTimer ??= setTimeout(() => {
+    keepTimer = undefined;
+    keepTray([...items.values()]);
+  }, KEEP_EVERY_MS);
 }

@@ -69,13 +69,15 @@ export class TaskWatch {
   }
 
   async #ask(): Promise<void> {
-    await Promise.all(
-      this.#watched
-        .alive()
-        .slice(0, ASKED_AT_ONCE)
-        .map((taskId) => this.#askFor(taskId)),
-    );
+    const asked = this.#watched.alive().slice(0, ASKED_AT_ONCE);
+    await Promise.all(asked.map((taskId) => this.#askFor(taskId)));
     if (this.#stream === null) return;
+    const alive = new Set(this.#watched.alive());
+    if (alive.size > 0 && asked.every((taskId) => !alive.has(taskId))) {
+      // All of them had ended unheard, and so may have those behind them.
+      this.#askIn(0);
+      return;
+    }
     const isUp = this.#stream.readyState === EventSource.OPEN;
     this.#askIn(isUp ? UP_MS : DOWN_MS);
   }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { Server } from './server.mjs';
 
-const FLAGS = [
+export const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -18,13 +18,13 @@ const FLAGS = [
 ];
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-/** A server and a browser for all parts of a test; `open` gives a new page, as a new visitor sees it. */
-export async function suite(t) {
+/** A server, with settings beside its defaults, and a browser for all parts of a test; `open` gives a new page, as a new visitor sees it. */
+export async function suite(t, settings = {}) {
   const shared = {
     scratch: await mkdtemp(join(tmpdir(), 'imagesearch-ui-files-')),
   };
   t.after(() => rm(shared.scratch, { recursive: true, force: true }));
-  shared.server = await Server.start();
+  shared.server = await Server.start(settings);
   t.after(() => shared.server.close());
   shared.browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',

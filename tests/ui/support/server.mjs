@@ -16,13 +16,15 @@ const ROLES = ['INGESTAPI', 'SEARCHAPI', 'CDNAPI', 'FRONTEND', 'ADMIN'];
 export class Server {
   #data;
   #ports;
+  #settings;
   #process = null;
   #log = [];
 
-  /** Starts a server, on free ports, over a new folder. */
-  static async start() {
+  /** Starts a server, on free ports, over a new folder; `settings` are variables of its environment. */
+  static async start(settings = {}) {
     if (!program) throw new Error('set IMAGESEARCH_BIN to the program, as scripts/test-ui does');
     const server = new Server();
+    server.#settings = settings;
     server.#data = await mkdtemp(join(tmpdir(), 'imagesearch-ui-'));
     server.#ports = await freePorts(ROLES.length);
     await server.resume();
@@ -36,7 +38,7 @@ export class Server {
   /** Starts it again where it was, and waits until it is ready. */
   async resume() {
     this.#process = spawn(program, ['up', '--data-dir', this.#data], {
-      env: { ...process.env, ...this.#listen() },
+      env: { ...process.env, ...this.#settings, ...this.#listen() },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {

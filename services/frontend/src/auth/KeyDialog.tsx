@@ -25,7 +25,7 @@ export default function KeyDialog() {
           autoComplete="current-password"
           value={key}
           onChange={(event) => setKey(event.target.value)}
-          autoFocus
+          data-first-focus
         />
         {entry.error !== null && (
           <p role="alert" className="error">

@@ -57,7 +57,7 @@ export function SearchBar({ query, inputRef, onLeaveDown, isDropTarget }: Props)
         className={styles.input}
         aria-label="Search pictures"
         aria-describedby="search-hint"
-        placeholder={query.like === null ? 'Search by words or a picture' : 'Refine with words'}
+        placeholder={query.like === null ? 'Words or a picture' : 'Refine with words'}
         value={draft}
         autoComplete="off"
         spellCheck={false}

@@ -50,7 +50,7 @@ export default function AddressDialog({ initial }: { initial: string }) {
             setIsRefused(false);
           }}
           onKeyDown={onKeyDown}
-          autoFocus
+          data-first-focus
         />
         {isRefused && (
           <p role="alert" className="error">

@@ -63,6 +63,10 @@ lint: tools $(UI) ## Formatting, clippy, licences and advisories, docs
 generate: tools ## Write the generated files: OpenAPI documents, configuration reference
 	@scripts/generate
 
+.PHONY: screenshot
+screenshot: tools $(UI) ## Make docs/images/search.png anew; wants pngquant and fonts-inter
+	@scripts/test-ui screenshot
+
 .PHONY: tools
 tools:
 	@scripts/check-tools

@@ -135,6 +135,7 @@ test('searching', async (t) => {
     await dialog(page).getByText('Move between pictures').waitFor();
     await page.keyboard.press('Escape');
     await until('the keys are gone', async () => (await dialog(page).count()) === 0);
+    await until('the focus is back there again', () => focusedIndex(page, '2'));
     await close(page);
   });
 });

@@ -48,7 +48,7 @@ export async function drop(page, selector, files) {
 /** What the first load did without is fetched once the page is idle. */
 export function partsAreThere(page) {
   return page.waitForFunction(() =>
-    ['FilterBar', 'ImageDialog', 'Tray', 'AddressDialog', 'HelpDialog', 'KeyDialog'].every((part) =>
+    ['FilterBar', 'ImageDialog', 'Tray', 'dialogs'].every((part) =>
       performance.getEntriesByType('resource').some(({ name }) => name.includes(`/${part}-`)),
     ),
   );

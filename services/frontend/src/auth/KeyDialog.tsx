@@ -7,7 +7,7 @@ import styles from '../ui/Modal.module.css';
 import { keyDeclined, keyGiven } from './key';
 
 /** Asks for the key once; the server keeps it in a cookie. */
-export default function KeyDialog() {
+export function KeyDialog() {
   const [key, setKey] = useState('');
   const entry = useMutation({ mutationFn: () => signIn(key.trim()), onSuccess: keyGiven });
   const submit = (event: SubmitEvent) => {
@@ -25,7 +25,7 @@ export default function KeyDialog() {
           autoComplete="current-password"
           value={key}
           onChange={(event) => setKey(event.target.value)}
-          data-first-focus
+          autoFocus
         />
         {entry.error !== null && (
           <p role="alert" className="error">

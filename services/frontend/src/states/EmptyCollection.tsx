@@ -24,6 +24,12 @@ export function EmptyCollection({ isAdding }: { isAdding: boolean }) {
         <AddPickers className="primary" />
       </div>
       <p className={styles.or}>
+        Found some elsewhere?{' '}
+        <button type="button" className={styles.link} onClick={() => askForAddresses()}>
+          Add from the web
+        </button>
+      </p>
+      <p>
         Just looking?{' '}
         <button
           type="button"
@@ -32,10 +38,6 @@ export function EmptyCollection({ isAdding }: { isAdding: boolean }) {
           onClick={() => samples.mutate()}
         >
           Add sample photos
-        </button>{' '}
-        or{' '}
-        <button type="button" className={styles.link} onClick={() => askForAddresses()}>
-          add from the web
         </button>
       </p>
       {samples.error !== null && (

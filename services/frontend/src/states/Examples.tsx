@@ -4,8 +4,8 @@ import { changeQuery } from '../query/navigation';
 import { forgetSamples, hasSamples } from './samples';
 import styles from './States.module.css';
 
-/** Each finds something among the sample photos. */
-const SEARCHES = ['a giraffe', 'a castle', 'a red panda'] as const;
+/** Each finds its like first among the sample photos. */
+const SEARCHES = ['a castle', 'a red panda', 'a bird'] as const;
 
 /** Three searches to try on the sample photos. */
 export function Examples() {

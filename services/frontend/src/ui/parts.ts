@@ -6,17 +6,15 @@ const load = {
   filterBar: () => import('../search/FilterBar'),
   imageDialog: () => import('../image/ImageDialog'),
   tray: () => import('../upload/Tray'),
-  addressDialog: () => import('../upload/AddressDialog'),
-  helpDialog: () => import('./HelpDialog'),
-  keyDialog: () => import('../auth/KeyDialog'),
+  dialogs: () => import('./dialogs'),
 };
 
 export const FilterBar = lazy(load.filterBar);
 export const ImageDialog = lazy(load.imageDialog);
 export const Tray = lazy(load.tray);
-export const AddressDialog = lazy(load.addressDialog);
-export const HelpDialog = lazy(load.helpDialog);
-export const KeyDialog = lazy(load.keyDialog);
+export const AddressDialog = lazy(async () => ({ default: (await load.dialogs()).AddressDialog }));
+export const HelpDialog = lazy(async () => ({ default: (await load.dialogs()).HelpDialog }));
+export const KeyDialog = lazy(async () => ({ default: (await load.dialogs()).KeyDialog }));
 
 /** Not every browser tells when it is idle. */
 const NO_IDLE_MS = 1500;

@@ -9,7 +9,7 @@ import { addUrls } from './uploads';
 const SHOWN_CHARS = 60;
 
 /** Takes addresses of pictures on the web, one or a whole list. */
-export default function AddressDialog({ initial }: { initial: string }) {
+export function AddressDialog({ initial }: { initial: string }) {
   const [text, setText] = useState(initial);
   const [isRefused, setIsRefused] = useState(false);
   const hint = useId();
@@ -50,7 +50,7 @@ export default function AddressDialog({ initial }: { initial: string }) {
             setIsRefused(false);
           }}
           onKeyDown={onKeyDown}
-          data-first-focus
+          autoFocus
         />
         {isRefused && (
           <p role="alert" className="error">

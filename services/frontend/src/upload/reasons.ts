@@ -87,8 +87,11 @@ export function reasonOfProblem(problem: Problem | undefined): Reason {
   return detailed(code === undefined ? undefined : FAILURES[code], problem.detail ?? problem.title);
 }
 
+/** The tray shows the address already. */
+const REPEATS_ADDRESS = /^https?:\/\/\S+ cannot be fetched: /;
+
 function detailed(known: Reason | undefined, detail: string): Reason {
-  const sentence = asSentence(detail);
+  const sentence = asSentence(detail.replace(REPEATS_ADDRESS, '').replaceAll('`', ''));
   if (known === undefined) return { text: `${sentence} ${TRY_AGAIN}`.trim(), canRetry: true };
   return { ...known, text: sentence === '' ? known.text : `${known.text} (${sentence.replace(/\.$/, '')})` };
 }

@@ -51,8 +51,11 @@ describe('a file on its way', () => {
     expect(refused.reason?.text).toMatch(/Save it as JPEG.*It is HEIC/);
     const failed = after(queued, task('failed', { error: { code: 'corrupt', detail: '' } }));
     expect(failed.reason).toMatchObject({ canRetry: false });
-    const error = { code: 'fetch_failed', detail: 'https://a.org/1.jpg cannot be fetched: it answered 404' };
-    const unfetched = after(queued, task('failed', { error: error as Task['error'] }));
+    const error = {
+      code: 'fetch_failed' as const,
+      detail: 'https://a.org/1.jpg cannot be fetched: it answered 404',
+    };
+    const unfetched = after(queued, task('failed', { error }));
     expect(unfetched.reason?.text).toMatch(/add it as a file\. \(It answered 404\)$/);
   });
 

@@ -39,6 +39,8 @@ pub enum RecordError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("image {0} was deleted after it was asked for; ask again to have it back")]
+    DeletedSince(ImageId),
     #[error("the stored bytes of image {0} are gone; upload the image again or delete it")]
     OriginalMissing(ImageId),
     #[error(transparent)]
@@ -89,11 +91,37 @@ impl Records {
         upload: &Upload,
         staged: Box<dyn StagedObject>,
     ) -> Result<ImageRecord, RecordError> {
+        self.take_in(upload, staged, None).await
+    }
+
+    /// Takes an image in that was asked for at `asked` and fetched later: a delete in between wins.
+    ///
+    /// # Errors
+    /// `DeletedSince` then, and nothing is stored.
+    pub async fn accept_fetched(
+        &self,
+        upload: &Upload,
+        staged: Box<dyn StagedObject>,
+        asked: Timestamp,
+    ) -> Result<ImageRecord, RecordError> {
+        self.take_in(upload, staged, Some(asked)).await
+    }
+
+    async fn take_in(
+        &self,
+        upload: &Upload,
+        staged: Box<dyn StagedObject>,
+        asked: Option<Timestamp>,
+    ) -> Result<ImageRecord, RecordError> {
         metadata::validate(&upload.metadata)?;
         let mut bytes = Incoming::Staged(staged);
         for _ in 0..MAX_SWAPS {
             let stored = self.read(upload.image_id).await?;
             let previous = stored.as_ref().and_then(|stored| stored.record.as_ref().ok());
+            if asked.is_some_and(|asked| previous.is_some_and(|record| is_deleted_since(record, asked))) {
+                self.remove_copies(upload.image_id, [bytes.committed()]).await;
+                return Err(RecordError::DeletedSince(upload.image_id));
+            }
             let original = match self.usable_copy(previous, upload.size_bytes).await? {
                 Some(copy) => copy,
                 None => bytes.commit(upload.image_id).await?,
@@ -101,7 +129,8 @@ impl Records {
             let record = upload.onto(previous, original);
             let replaced = previous.and_then(|record| record.original);
             if self.swap_in(&record, stored.as_ref()).await? {
-                self.remove_unused(&record, [replaced, bytes.committed()]).await;
+                let unused = [replaced, bytes.committed()].map(|copy| copy.filter(|copy| *copy != original));
+                self.remove_copies(upload.image_id, unused).await;
                 return Ok(record);
             }
         }
@@ -202,8 +231,17 @@ impl Records {
     }
 
     pub(crate) async fn read(&self, image_id: ImageId) -> Result<Option<Stored>, RecordError> {
-        let Some((info, bytes)) = self.objects.get(&keys::record(image_id), MAX_RECORD_BYTES).await? else {
-            return Ok(None);
+        let key = keys::record(image_id);
+        let (info, bytes) = match self.objects.get(&key, MAX_RECORD_BYTES).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            // One record that can't be read must not keep a listing from all others.
+            Err(error @ ObjectError::TooLarge { .. }) => {
+                let source = serde::de::Error::custom(error);
+                let record = Err(RecordError::Damaged { image_id, source });
+                return Ok(self.objects.head(&key).await?.map(|info| Stored { info, image_id, record }));
+            }
+            Err(error) => return Err(error.into()),
         };
         let record = serde_json::from_slice(&bytes)
             .map_err(|source| RecordError::Damaged { image_id, source })
@@ -260,15 +298,20 @@ impl Records {
         Ok(info.filter(|info| info.size_bytes == size_bytes).map(|_| copy))
     }
 
-    /// Removes copies that the new record doesn't name: that of the record it replaced, and one that was committed for a try
-    /// that another upload overtook. No record will ever name them; if removing one fails, the sweep does it.
-    async fn remove_unused(&self, record: &ImageRecord, copies: [Option<CopyId>; 2]) {
-        for copy in copies.into_iter().flatten().filter(|copy| record.original != Some(*copy)) {
-            if let Err(error) = self.objects.delete(&keys::original(record.image_id, copy)).await {
-                tracing::debug!(image_id = %record.image_id, %error, "an unused copy is left to the sweep");
+    /// Removes copies that no record will ever name: that of a record that was replaced, and one that was committed for a try
+    /// that another change overtook. If removing one fails, the sweep does it.
+    async fn remove_copies<const N: usize>(&self, image_id: ImageId, copies: [Option<CopyId>; N]) {
+        for copy in copies.into_iter().flatten() {
+            if let Err(error) = self.objects.delete(&keys::original(image_id, copy)).await {
+                tracing::debug!(%image_id, %error, "an unused copy is left to the sweep");
             }
         }
     }
+}
+
+/// Whether a delete came at that time or later, and nothing after it.
+fn is_deleted_since(record: &ImageRecord, time: Timestamp) -> bool {
+    matches!(record.state, RecordState::Deleted { deleted } if deleted >= time)
 }
 
 impl Upload {

@@ -25,7 +25,7 @@ pub struct Reindexing {
     pub damaged: u64,
 }
 
-/// The first half: forgets all tasks and the model's collection. The collection that is returned is empty and fills as
+/// The first half: forgets the tasks of all stored images, and the model's collection. The collection that is returned is empty and fills as
 /// workers do their jobs; any that was open before must not be used any more. Whoever dies after this is covered by the
 /// sweep: an empty collection beside records is taken for a lost one.
 pub async fn begin(
@@ -34,6 +34,7 @@ pub async fn begin(
     dimension: usize,
 ) -> Result<Arc<dyn Collection>, StoreError> {
     stores.queue.clear().await?;
+    stores.queue.adopt(model).await?;
     stores.index.remove(model).await?;
     Ok(stores.open_collection(model, dimension).await?.collection)
 }

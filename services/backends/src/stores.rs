@@ -22,6 +22,8 @@ use crate::{
 };
 
 const MAX_IDENTITY_BYTES: u64 = 4096;
+/// Images taken out of an index in one step.
+const FORGET_BATCH: usize = 1000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -104,6 +106,9 @@ impl Stores {
         let spec = CollectionSpec { model: model.clone(), dimension, store: self.store_id };
         match self.index.open(&spec).await {
             Ok(collection) => {
+                if self.index.collections().await?.len() > 1 && collection.count(None).await? > 0 {
+                    self.forget_deleted(collection.as_ref()).await?;
+                }
                 let rebuild = self.is_lost(collection.as_ref()).await?.then_some(RebuildReason::Lost);
                 Ok(OpenCollection { collection, rebuild })
             }
@@ -119,6 +124,23 @@ impl Stores {
     /// What keeps these collections in line with the records.
     pub fn projection(&self, collections: Vec<Arc<dyn Collection>>) -> Projection {
         Projection::new(self.records.clone(), self.queue.clone(), collections)
+    }
+
+    /// While another model's collection was in use, nobody told this one of deletes. What else changed meanwhile can wait
+    /// for the sweep; what was deleted must not be found until then.
+    async fn forget_deleted(&self, collection: &dyn Collection) -> Result<(), StoreError> {
+        let mut records = self.records.list(keys::RECORDS, None);
+        let mut gone = Vec::with_capacity(FORGET_BATCH);
+        while let Some(stored) = records.try_next().await? {
+            if stored.record.is_ok_and(|record| record.searchable().is_none()) {
+                gone.push(stored.image_id);
+            }
+            if gone.len() == FORGET_BATCH {
+                collection.delete(&gone).await?;
+                gone.clear();
+            }
+        }
+        Ok(collection.delete(&gone).await?)
     }
 
     async fn is_lost(&self, collection: &dyn Collection) -> Result<bool, StoreError> {

@@ -42,7 +42,9 @@ fn record_problem(error: &RecordError) -> Problem {
         RecordError::NotFound(_) => Problem::not_found(error.to_string()),
         RecordError::Metadata(_) => Problem::unprocessable(error.to_string()),
         RecordError::Object(error) => object_problem(error),
-        RecordError::Damaged { .. } | RecordError::OriginalMissing(_) => Problem::internal(error),
+        RecordError::Damaged { .. } | RecordError::DeletedSince(_) | RecordError::OriginalMissing(_) => {
+            Problem::internal(error)
+        }
     }
 }
 

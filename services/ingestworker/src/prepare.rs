@@ -71,6 +71,7 @@ async fn begin(
         JobSource::Url { url, metadata } => match url_job::fetch(worker, held, url, metadata).await? {
             url_job::Fetched::Stored(target) => target,
             url_job::Fetched::Duplicate(image_id) => return Ok(Step::End(Outcome::Duplicate(result_of(image_id)))),
+            url_job::Fetched::Deleted => return Ok(Step::End(Outcome::Superseded)),
         },
     };
     *target = Some(job.image_id);
@@ -136,7 +137,7 @@ pub(crate) fn record_fault(error: &RecordError) -> Fault {
     let code = match error {
         RecordError::OriginalMissing(_) => FailureCode::OriginalMissing,
         RecordError::Damaged { .. } => FailureCode::Corrupt,
-        RecordError::NotFound(_) | RecordError::Metadata(_) => FailureCode::Internal,
+        RecordError::NotFound(_) | RecordError::DeletedSince(_) | RecordError::Metadata(_) => FailureCode::Internal,
         RecordError::Object(error) => return object_fault(error),
     };
     Fault::permanent(code, error.to_string())

@@ -3,6 +3,7 @@
 use backends::{
     error::StoreError,
     intake::{Intake, IntakeError, Received, clean_name, find_duplicate},
+    records::RecordError,
 };
 use percent_encoding::percent_decode_str;
 use shared::{FailureCode, ImageId, Metadata, TaskFailure};
@@ -21,6 +22,8 @@ pub(crate) enum Fetched {
     Stored(Target),
     /// The same bytes are indexed, or another task brings them.
     Duplicate(ImageId),
+    /// The image was deleted after the URL was accepted.
+    Deleted,
 }
 
 pub(crate) async fn fetch(worker: &Worker, held: &Held, url: &Url, metadata: &Metadata) -> Result<Fetched, Fault> {
@@ -35,7 +38,10 @@ pub(crate) async fn fetch(worker: &Worker, held: &Held, url: &Url, metadata: &Me
         return Ok(Fetched::Duplicate(image_id));
     }
     let (upload, staged) = received.into_upload(name_of(&found_at), metadata.clone());
-    let record = stores.records.accept_upload(&upload, staged).await.map_err(fault)?;
+    let record = match stores.records.accept_fetched(&upload, staged, held.job().created).await {
+        Err(RecordError::DeletedSince(_)) => return Ok(Fetched::Deleted),
+        accepted => accepted.map_err(fault)?,
+    };
     stores.queue.set_image_id(held.lease(), image_id).await.map_err(fault)?;
     Ok(Fetched::Stored(Target { image_id, version: record.version }))
 }

@@ -104,9 +104,11 @@ impl Exporter {
         let images_total = Some(self.count_records()?);
 
         let runtime = self.runtime.clone();
-        let mut records = self.records.list(keys::RECORDS, start_after);
+        // From the first on also when it is continued: those that can't be read are not in the archive, and must be told again.
+        let mut records = self.records.list(keys::RECORDS, None);
         while let Some(stored) = runtime.block_on(records.try_next())? {
             match stored.record {
+                Ok(_) if start_after.is_some_and(|last| stored.image_id <= last) => continue,
                 Ok(record) => self.write_image(&mut file, record)?,
                 Err(_) => self.done.damaged_records += 1,
             }
@@ -127,14 +129,14 @@ impl Exporter {
         let whole = self.io(find_whole_frames(file))?;
         self.io(file.set_len(whole.bytes).and_then(|()| file.seek(SeekFrom::Start(whole.bytes))))?;
         let manifest = self.manifest();
-        let Whole { manifest: Some(begun), images, last_image, .. } = whole else {
+        let Whole { manifest: Some(begun), images, without_original, last_image, .. } = whole else {
             self.io(write_frame(file, |frame| write_json(frame, EntryKind::Manifest, &manifest)))?;
             return Ok(None);
         };
         if begun != (Manifest { created: begun.created, ..manifest }) {
             return Err(ArchiveError::OtherExport { path: partial.to_owned() });
         }
-        self.done = Exported { images, resumed: images, ..Exported::default() };
+        self.done = Exported { images, resumed: images, without_original, ..Exported::default() };
         Ok(last_image)
     }
 

@@ -7,9 +7,10 @@ use std::{
     rc::Rc,
 };
 
-use shared::ImageId;
+use shared::{ImageId, ImageRecord};
 
 use super::{EntryKind, Manifest};
+use crate::records::MAX_RECORD_BYTES;
 
 /// Images are compressed already; more effort would gain nothing.
 const LEVEL: i32 = 1;
@@ -84,6 +85,8 @@ impl FrameWriter<'_> {
 pub(super) struct Whole {
     pub(super) manifest: Option<Manifest>,
     pub(super) images: u64,
+    /// Present images without their bytes.
+    pub(super) without_original: u64,
     pub(super) last_image: Option<ImageId>,
     /// Where its last whole frame ends.
     pub(super) bytes: u64,
@@ -98,8 +101,9 @@ pub(super) fn find_whole_frames(file: &File) -> io::Result<Whole> {
         let Ok(frame) = read_frame(&mut reader) else { break };
         match frame {
             Frame { manifest: Some(manifest), .. } if whole.bytes == 0 => whole.manifest = Some(manifest),
-            Frame { image: Some(image_id), .. } if whole.manifest.is_some() => {
+            Frame { image: Some(image_id), is_present, has_original, .. } if whole.manifest.is_some() => {
                 whole.images += 1;
+                whole.without_original += u64::from(is_present && !has_original);
                 whole.last_image = Some(image_id);
             }
             _ => break,
@@ -113,6 +117,8 @@ pub(super) fn find_whole_frames(file: &File) -> io::Result<Whole> {
 struct Frame {
     manifest: Option<Manifest>,
     image: Option<ImageId>,
+    is_present: bool,
+    has_original: bool,
 }
 
 fn read_frame(reader: &mut Counted<BufReader<&File>>) -> io::Result<Frame> {
@@ -126,7 +132,12 @@ fn read_frame(reader: &mut Counted<BufReader<&File>>) -> io::Result<Frame> {
                 Some(EntryKind::Manifest) => {
                     frame.manifest = serde_json::from_reader(entry.by_ref().take(MAX_MANIFEST_BYTES)).ok();
                 }
-                Some(EntryKind::Record(image_id)) => frame.image = Some(image_id),
+                Some(EntryKind::Record(image_id)) => {
+                    let record: Result<ImageRecord, _> = serde_json::from_reader(entry.by_ref().take(MAX_RECORD_BYTES));
+                    frame.image = Some(image_id);
+                    frame.is_present = record.is_ok_and(|record| record.document().is_some());
+                }
+                Some(EntryKind::Original(_)) => frame.has_original = true,
                 _ => {}
             }
             // Read rather than skipped: an entry that is cut off must show.

@@ -303,7 +303,7 @@ impl Target {
     async fn settle(self, incoming: Incoming) -> Result<Settled, StoreError> {
         let Incoming { record, staged, vector, .. } = incoming;
         let changed = self.records.take_over(&record, staged).await?;
-        if record.document().is_none() {
+        if record.searchable().is_none() {
             if changed {
                 self.projection.align(record.image_id).await?;
             }

@@ -8,7 +8,7 @@ use std::{
 
 use camino::Utf8PathBuf;
 use serde_json::json;
-use shared::{ImageId, ModelFingerprint};
+use shared::{FailureCode, ImageId, ModelFingerprint, TaskFailure};
 
 use super::{ArchiveError, ArchiveProgress, EntryKind, Exported, Imported, export, import};
 use crate::{
@@ -192,12 +192,31 @@ async fn bytes_that_are_gone_or_damaged_are_left_out_and_counted() {
     let rotten = keys::original(two.image_id, two.original.unwrap());
     from.stores.objects.put(&rotten, vec![0; 704_000].into(), crate::objects::PutCondition::None).await.unwrap();
     let path = archive_of(&from);
+    let broken = keys::record(ImageId::of(BROKEN));
+    from.stores.objects.put(&broken, "{".into(), crate::objects::PutCondition::None).await.unwrap();
     let done = export(&from.stores, None, &path, |_| {}).await.unwrap();
-    assert_eq!((done.images, done.without_original), (5, 2));
+    assert_eq!((done.images, done.without_original, done.damaged_records), (4, 2, 1));
+    // Those that an earlier run left out are still missing when it is continued.
+    let continued = Utf8PathBuf::from(format!("{path}.continued"));
+    fs::copy(&path, format!("{continued}.partial")).unwrap();
+    assert_eq!(export(&from.stores, None, &continued, |_| {}).await.unwrap(), Exported { resumed: 4, ..done });
     let to = World::start().await;
     let done = import(&to.stores, &to.collection, &path, |_| {}).await.unwrap();
-    assert_eq!(done.images, 5);
-    assert_eq!(to.originals().await.len(), 2);
+    assert_eq!(done.images, 4);
+    assert_eq!(to.originals().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_image_that_failed_where_it_comes_from_is_found_no_longer() {
+    let (to, from) = (World::start().await, World::start().await);
+    to.upload(b"one").await;
+    to.work().await;
+    let record = from.upload(b"one").await;
+    let failure = TaskFailure { code: FailureCode::Corrupt, detail: "it is broken".into() };
+    from.stores.records.set_failure(record.image_id, record.version, &failure).await.unwrap().unwrap();
+    let done = import(&to.stores, &to.collection, &exported(&from).await, |_| {}).await.unwrap();
+    assert_eq!(done, Imported { images: 1, changed: 1, ..Imported::default() });
+    assert!(!to.is_indexed(record.image_id).await);
 }
 
 #[tokio::test]

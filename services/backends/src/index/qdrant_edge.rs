@@ -30,7 +30,9 @@ use self::{collection::EdgeCollection, store::Store};
 use super::{Collection, CollectionSpec, IndexError, VectorIndex};
 
 /// Folders whose names start so are being made or removed; what is left of them after a crash is no collection.
-const HIDDEN: char = '.';
+/// Whatever else is hidden in there (`lock::FolderLock`'s file, say) is not ours.
+const MAKING: &str = ".making-";
+const REMOVED: &str = ".removed-";
 
 /// All collections below one folder.
 pub struct QdrantEdgeIndex {
@@ -49,7 +51,8 @@ impl QdrantEdgeIndex {
         fs::create_dir_all(path).map_err(failed)?;
         for leftover in fs::read_dir(path).map_err(failed)? {
             let leftover = leftover.map_err(failed)?;
-            if leftover.file_name().to_string_lossy().starts_with(HIDDEN) {
+            let name = leftover.file_name().to_string_lossy().into_owned();
+            if [MAKING, REMOVED].iter().any(|prefix| name.starts_with(prefix)) {
                 fs::remove_dir_all(leftover.path()).map_err(failed)?;
             }
         }
@@ -104,7 +107,7 @@ impl VectorIndex for QdrantEdgeIndex {
         let folder = self.collection_folder(model)?;
         let mut open = self.open.lock().await;
         let collection = open.remove(model);
-        let hidden = self.folder.join(format!("{HIDDEN}removed-{}", model.0));
+        let hidden = self.folder.join(format!("{REMOVED}{}", model.0));
         blocking(move || {
             if let Some(collection) = collection {
                 collection.close();

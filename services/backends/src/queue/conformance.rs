@@ -82,6 +82,8 @@ macro_rules! conformance {
             a_slow_reader_loses_the_oldest_changes_only,
             ended_tasks_are_kept_up_to_a_number,
             a_cleared_queue_is_empty_and_takes_jobs,
+            a_cleared_queue_keeps_the_urls_that_are_not_fetched,
+            a_model_that_adopts_the_jobs_of_others_gets_them,
             a_queue_that_takes_jobs_is_ready,
         ]);
     };

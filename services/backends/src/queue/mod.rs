@@ -123,8 +123,13 @@ pub trait JobQueue: Send + Sync {
 
     async fn depth(&self) -> Result<QueueDepth, QueueError>;
 
-    /// Forgets every job and task: the first step of a rebuild.
+    /// Forgets every job and task, the first step of a rebuild, but for the URLs that are not fetched yet: nothing else
+    /// knows of those.
     async fn clear(&self) -> Result<(), QueueError>;
+
+    /// Gives the jobs of all other models to this one: for a deployment whose model was changed, so that what was accepted
+    /// before is done. The caller is the only one that uses the queue.
+    async fn adopt(&self, model: &ModelFingerprint) -> Result<(), QueueError>;
 
     /// Answers when jobs can be accepted.
     async fn ready(&self) -> Result<(), QueueError>;

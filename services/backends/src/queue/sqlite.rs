@@ -143,6 +143,11 @@ impl JobQueue for SqliteQueue {
         self.writer.write(tasks::clear).await
     }
 
+    async fn adopt(&self, model: &ModelFingerprint) -> Result<(), QueueError> {
+        let model = model.clone();
+        self.writer.write(move |batch| tasks::adopt(batch, &model)).await
+    }
+
     async fn ready(&self) -> Result<(), QueueError> {
         self.writer.write(tasks::probe).await
     }

@@ -49,7 +49,8 @@ impl Records {
             let replaced = previous.and_then(|record| record.original);
             let record = ImageRecord { original, ..foreign.clone() };
             if self.swap_in(&record, stored.as_ref()).await? {
-                self.remove_unused(&record, [replaced, bytes.committed()]).await;
+                let unused = [replaced, bytes.committed()].map(|copy| copy.filter(|copy| original != Some(*copy)));
+                self.remove_copies(foreign.image_id, unused).await;
                 return Ok(true);
             }
         }

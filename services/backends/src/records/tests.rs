@@ -155,3 +155,14 @@ async fn a_change_that_breaks_a_limit_changes_nothing() {
     let refused = records.accept_upload(&upload(json!({"fields": {"a": [1]}})), staged(&records).await).await;
     assert!(matches!(refused, Err(RecordError::Metadata(_))));
 }
+
+#[tokio::test]
+async fn a_record_of_another_size_is_damaged_like_any_other() {
+    let records = records();
+    let first = accept(&records, json!({})).await;
+    let large = Bytes::from(vec![b' '; super::MAX_RECORD_BYTES as usize + 1]);
+    records.objects.put(&keys::record(first.image_id), large, PutCondition::None).await.unwrap();
+    let listed: Vec<_> = records.list(keys::RECORDS, None).try_collect().await.unwrap();
+    assert!(matches!(listed[0].record, Err(RecordError::Damaged { .. })));
+    assert!(accept(&records, json!({})).await.version > first.version);
+}

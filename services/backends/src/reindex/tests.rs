@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use shared::TaskStatus;
+use jiff::Timestamp;
+use shared::{Job, JobSource, Metadata, ModelFingerprint, TaskId, TaskStatus};
 
 use super::{Reindexing, begin, enqueue_all};
 use crate::{
@@ -61,4 +62,20 @@ async fn a_rebuild_that_is_bigger_than_the_queue_waits_for_workers() {
     }
     assert_eq!(making.await.unwrap(), Reindexing { enqueued: 10, ..Reindexing::default() });
     assert_eq!(world.collection.count(None).await.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn urls_that_were_accepted_and_not_fetched_outlive_a_rebuild_and_a_change_of_model() {
+    let world = World::start().await;
+    let source =
+        JobSource::Url { url: "https://example.org/giraffe.jpg".parse().unwrap(), metadata: Metadata::default() };
+    let (task_id, created) = (TaskId::new(), Timestamp::now());
+    let other = ModelFingerprint("ffffffffffffffff".into());
+    let job = Job { task_id, model: other, source, name: None, created, traceparent: None };
+    world.stores.queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+
+    let world = begun(world).await;
+    let leases = world.stores.queue.lease(&model(), 10, Duration::from_mins(1), Duration::ZERO).await.unwrap();
+    let jobs: Vec<_> = leases.into_iter().map(|lease| lease.job).collect();
+    assert_eq!(jobs, [Job { model: model(), ..job }]);
 }

@@ -3,14 +3,15 @@
 use std::fs;
 
 use bytes::Bytes;
-use shared::StoreId;
+use camino::Utf8PathBuf;
+use shared::{ModelFingerprint, StoreId, config};
 
 use super::{OpenError, RebuildReason, open};
 use crate::{
     keys,
     objects::PutCondition,
     sweep::sweep,
-    testing::{BROKEN, World, everything},
+    testing::{BROKEN, DIMENSION, World, everything},
 };
 
 #[tokio::test]
@@ -77,4 +78,41 @@ async fn an_identity_that_cannot_be_read_is_an_error_not_a_new_store() {
     let (config, _folder) = (world.config.clone(), world.folder.clone());
     drop(world);
     assert!(matches!(open(&config).await.err().unwrap(), OpenError::Identity(_)));
+}
+
+#[tokio::test]
+async fn each_store_may_have_a_folder_of_its_own() {
+    let World { folder, mut config, stores, collection, projection, .. } = World::start().await;
+    drop((stores, collection, projection));
+    let path = |name: &str| Utf8PathBuf::from_path_buf(folder.path().join(name)).unwrap();
+    config.objects = config::Objects::Folder { path: Some(path("objects")) };
+    config.queue = config::Queue::Sqlite { path: Some(path("queue/jobs.sqlite")), max_jobs: 10, keep_tasks: 10 };
+    config.index = config::Index::QdrantEdge { path: Some(path("index")) };
+    let world = World::open(folder.clone(), config).await;
+    let record = world.upload(b"one").await;
+    world.work().await;
+    assert!(matches!(open(&world.config).await.err().unwrap(), OpenError::Lock(_)));
+    let world = world.restart_after(|_| {}).await;
+    assert!(world.is_indexed(record.image_id).await);
+}
+
+#[tokio::test]
+async fn an_index_that_another_model_stood_in_for_has_nothing_that_was_deleted_meanwhile() {
+    let world = World::start().await;
+    let (kept, deleted) = (world.upload(b"kept").await, world.upload(b"deleted").await);
+    world.work().await;
+    let World { folder, config, stores, collection, projection, .. } = world;
+    drop((stores, collection, projection));
+
+    let stores = open(&config).await.unwrap();
+    let other = ModelFingerprint("ffffffffffffffff".into());
+    let collection = stores.open_collection(&other, DIMENSION).await.unwrap().collection;
+    stores.records.delete(deleted.image_id).await.unwrap();
+    stores.projection(vec![collection.clone()]).align(deleted.image_id).await.unwrap();
+    drop((stores, collection));
+
+    // Before any sweep.
+    let world = World::open(folder, config).await;
+    assert!(!world.is_indexed(deleted.image_id).await);
+    assert!(world.is_indexed(kept.image_id).await);
 }

@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use anyhow::Context as _;
 use backends::{
     reindex::{self, Reindexing},
     repair::WhenFull,
@@ -30,7 +31,7 @@ pub(crate) async fn run(args: &ConfigArgs, json: bool) -> anyhow::Result<ExitCod
     let collection = reindex::begin(&engine.stores, &model, dimension).await?;
     let engine = engine.with_collection(collection);
     let drain = CancellationToken::new();
-    let worker = tokio::spawn(engine.worker(&config)?.run(drain.clone()));
+    let mut worker = tokio::spawn(engine.worker(&config)?.run(drain.clone()));
     let shutdown = signals::shutdown();
 
     let work = async {
@@ -42,6 +43,11 @@ pub(crate) async fn run(args: &ConfigArgs, json: bool) -> anyhow::Result<ExitCod
     };
     let done = tokio::select! {
         done = work => Some(done?),
+        // Else nothing would ever be done, and this would wait for ever.
+        ended = &mut worker => {
+            ended.context("the worker broke off; the next `imagesearch up` goes on")?;
+            anyhow::bail!("the worker ended before all was done; the next `imagesearch up` goes on");
+        }
         () = shutdown.cancelled() => None,
     };
     drain.cancel();

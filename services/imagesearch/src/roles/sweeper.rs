@@ -16,8 +16,7 @@ pub(super) async fn run(
     interval: Duration,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    // Nobody else uses embedded stores: what is older than this process can't be under way any more.
-    let mut options = SurveyOptions::alone_since(stores.opened);
+    let mut is_first = true;
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -25,17 +24,31 @@ pub(super) async fn run(
             () = shutdown.cancelled() => return Ok(()),
             _ = ticks.tick() => {}
         }
+        // Nobody else uses embedded stores: what is older than this process can't be under way any more. What may be under
+        // way later is told from the time of each sweep.
+        let options = if is_first { SurveyOptions::alone_since(stores.opened) } else { SurveyOptions::while_serving() };
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             swept = sweep(&stores, &collection, options) => match swept {
-                Ok(swept) if swept == Swept::default() => tracing::info!("swept: index and queue agree with the stored images"),
-                Ok(swept) => tracing::info!(
-                    enqueued = swept.enqueued, left = swept.left, mended = swept.mended, unmended = swept.unmended,
-                    "swept: index and queue were brought in line with the stored images"
-                ),
+                Ok(swept) => {
+                    is_first = false;
+                    report(swept);
+                }
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the sweep broke off; it is tried again"),
             },
         }
-        options = SurveyOptions::while_serving();
     }
+}
+
+fn report(swept: Swept) {
+    if swept == Swept::default() {
+        return tracing::info!("swept: index and queue agree with the stored images");
+    }
+    tracing::info!(
+        enqueued = swept.enqueued,
+        left = swept.left,
+        mended = swept.mended,
+        unmended = swept.unmended,
+        "swept: index and queue were brought in line with the stored images"
+    );
 }

@@ -118,6 +118,7 @@ impl Engine {
             Some(RebuildReason::Lost) => tracing::warn!("the index is lost; it is rebuilt in the background"),
             None => {}
         }
+        stores.queue.adopt(embedder.fingerprint()).await?;
         let projection = stores.projection(vec![opened.collection.clone()]);
         Ok(Self { stores, embedder, collection: opened.collection, projection })
     }

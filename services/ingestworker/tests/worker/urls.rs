@@ -89,3 +89,20 @@ async fn a_fetch_that_got_as_far_as_the_store_goes_on_from_there() {
     assert_eq!(task.status, TaskStatus::Indexed, "{task:?}");
     worker.drain().await;
 }
+
+#[tokio::test]
+async fn a_delete_wins_over_a_url_that_was_asked_for_before() {
+    let server = serve(Router::new().route("/cat.jpg", get(|| async { photo("cat.jpg") }))).await;
+    let world = World::start().await;
+    let url = format!("{server}/cat.jpg");
+    let before = world.queue_url(&url).await;
+    let (_, image_id) = world.upload(photo("cat.jpg")).await;
+    world.ingest.delete(image_id).await.unwrap();
+
+    let worker = world.worker();
+    assert_eq!(world.ended(before).await.status, TaskStatus::Superseded);
+    assert!(!world.is_indexed(image_id).await);
+    let afterwards = world.queue_url(&url).await;
+    assert_eq!(world.ended(afterwards).await.status, TaskStatus::Indexed);
+    worker.drain().await;
+}

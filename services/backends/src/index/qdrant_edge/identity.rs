@@ -6,7 +6,11 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 use shared::{ModelFingerprint, StoreId};
 
-use super::super::{CollectionSpec, IndexError};
+use super::{
+    super::{CollectionSpec, IndexError},
+    store::{cannot_read, is_damage},
+    unavailable,
+};
 
 /// Grows when payload, indexes or vectors are laid out in another way; an older collection is rebuilt.
 const SCHEMA_VERSION: u32 = 1;
@@ -38,11 +42,15 @@ pub(super) fn write(folder: &Utf8Path, spec: &CollectionSpec) -> std::io::Result
 }
 
 /// # Errors
-/// `ForeignStore` when the identity is another one, lost, or unreadable: then nobody knows what is in there.
+/// `ForeignStore` when the identity is another one, lost, or no identity: then nobody knows what is in there.
+/// `Unavailable` when it can't be read for now.
 pub(super) fn check(folder: &Utf8Path, spec: &CollectionSpec) -> Result<(), IndexError> {
-    let found = fs::read(folder.join(FILE))
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| serde_json::from_slice::<Identity>(&bytes).map_err(|error| error.to_string()));
+    let bytes = match fs::read(folder.join(FILE)) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if is_damage(&error) => Err(error.to_string()),
+        Err(error) => return Err(unavailable(cannot_read(folder), error)),
+    };
+    let found = bytes.and_then(|bytes| serde_json::from_slice::<Identity>(&bytes).map_err(|error| error.to_string()));
     if found.as_ref().is_ok_and(|identity| *identity == Identity::of(spec)) {
         return Ok(());
     }

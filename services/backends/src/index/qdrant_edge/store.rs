@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashSet,
-    fs,
+    fs, io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -64,17 +64,15 @@ impl Store {
     /// Opens a collection, made when absent.
     ///
     /// # Errors
-    /// `ForeignStore` when it is another store's or damaged, `Unavailable` when another process has it open.
+    /// `ForeignStore` when it is another store's or damaged, `Unavailable` when another process has it open, or when its
+    /// files can't be read or written for now.
     pub(super) fn open(folder: &Utf8Path, spec: &CollectionSpec) -> Result<Arc<Self>, IndexError> {
         if !folder.exists() {
             make(folder, spec)?;
         }
         identity::check(folder, spec)?;
         let lock = lock(&folder.join("lock"))?;
-        let (shard, journal) = load(folder, spec.dimension).map_err(|error| {
-            tracing::error!(collection = %spec.model, %error, "collection cannot be loaded");
-            IndexError::ForeignStore { collection: spec.model.to_string() }
-        })?;
+        let (shard, journal) = load(folder, spec.dimension).map_err(|error| refuse(folder, spec, error))?;
         let (waker, wakes) = maintenance::channel();
         let info = shard.info();
         let number_indexes =
@@ -185,7 +183,7 @@ const SHARD: &str = "shard";
 fn make(folder: &Utf8Path, spec: &CollectionSpec) -> Result<(), IndexError> {
     let failed = |source: ShardError| unavailable(format!("cannot make collection {folder}"), source);
     let parent = folder.parent().unwrap_or(folder);
-    let hidden = parent.join(format!("{}making-{}", super::HIDDEN, spec.model));
+    let hidden = parent.join(format!("{}{}", super::MAKING, spec.model));
     let make = || {
         if hidden.exists() {
             fs::remove_dir_all(&hidden)?;
@@ -218,6 +216,29 @@ fn load(folder: &Utf8Path, dimension: usize) -> Result<(EdgeShard, Journal), Sha
     let shard = shard::load(&folder.join(SHARD), dimension)?;
     let journal = Journal::open(&folder.join("journal"), |change| apply(&shard, &change))?;
     Ok((shard, journal))
+}
+
+/// Who is told `ForeignStore` gives the collection up. A disk that is full or away is no reason for that: it may take hours
+/// to make all vectors again.
+fn refuse(folder: &Utf8Path, spec: &CollectionSpec, error: ShardError) -> IndexError {
+    match error {
+        ShardError::Files(source) if !is_damage(&source) => unavailable(cannot_read(folder), source),
+        error => {
+            tracing::error!(collection = %spec.model, %error, "collection cannot be loaded");
+            IndexError::ForeignStore { collection: spec.model.to_string() }
+        }
+    }
+}
+
+/// What files that are lost or hold something else give, however often they are read.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound, UnexpectedEof};
+    matches!(error.kind(), InvalidData | IsADirectory | NotADirectory | NotFound | UnexpectedEof)
+}
+
+/// What the files of a collection can't be used for, and the way out.
+pub(super) fn cannot_read(folder: &Utf8Path) -> String {
+    format!("cannot read or write {folder} for now; mend that, or remove the folder to have it made again")
 }
 
 fn apply(shard: &EdgeShard, change: &Change) -> Result<(), ShardError> {

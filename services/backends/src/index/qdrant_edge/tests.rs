@@ -263,3 +263,26 @@ async fn what_a_crash_left_half_made_is_cleared() {
     assert_eq!(collection.count(None).await.unwrap(), 0);
     assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
 }
+
+/// A file that opens and then can't be read, as on a disk that fails.
+fn make_unreadable(file: &Utf8Path) {
+    std::os::unix::fs::symlink("/proc/self/mem", file).unwrap();
+}
+
+#[tokio::test]
+async fn a_collection_that_cannot_be_read_for_now_is_not_given_up() {
+    for name in ["collection.json", "journal"] {
+        let (_folder, path) = folder();
+        opened(&path).await.upsert(&[point("a", 0.1)]).await.unwrap();
+        let file = path.join(&spec().model.0).join(name);
+        let aside = file.with_extension("aside");
+        fs::rename(&file, &aside).unwrap();
+        make_unreadable(&file);
+
+        let index = QdrantEdgeIndex::open(&path).unwrap();
+        let refused = index.open(&spec()).await.map(drop);
+        assert!(matches!(refused, Err(IndexError::Unavailable { .. })), "{name}: {refused:?}");
+        fs::rename(&aside, &file).unwrap();
+        assert_eq!(index.open(&spec()).await.unwrap().count(None).await.unwrap(), 1, "{name}");
+    }
+}

@@ -252,6 +252,10 @@ impl JobQueue for SteppedQueue {
         Ok(())
     }
 
+    async fn adopt(&self, _: &ModelFingerprint) -> Result<(), QueueError> {
+        Ok(())
+    }
+
     async fn ready(&self) -> Result<(), QueueError> {
         Ok(())
     }

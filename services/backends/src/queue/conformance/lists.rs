@@ -157,6 +157,40 @@ pub(crate) async fn a_cleared_queue_is_empty_and_takes_jobs(open: impl AsyncFn(L
     assert_eq!(lease_one(&*queue, LONG).await.attempt, 1);
 }
 
+pub(crate) async fn a_cleared_queue_keeps_the_urls_that_are_not_fetched(open: impl AsyncFn(Limits) -> Opened) {
+    let queue = open(Limits::default()).await;
+    let [waiting, fetched, ended] =
+        ["waiting", "fetched", "ended"].map(|name| from_url(&format!("https://a.org/{name}")));
+    queue.enqueue(&[ended.clone(), fetched.clone()]).await.unwrap();
+    let leases = lease_ready(&*queue).await;
+    queue.finish(&leases[0], Outcome::Failed(failure(FailureCode::FetchFailed))).await.unwrap();
+    queue.set_image_id(&leases[1], image(1)).await.unwrap();
+    queue.enqueue(&[waiting.clone(), stored(2)]).await.unwrap();
+    queue.clear().await.unwrap();
+    assert_eq!(lease_ready(&*queue).await.into_iter().map(|lease| lease.job).collect::<Vec<_>>(), [waiting]);
+    for job in [fetched, ended] {
+        assert_eq!(queue.task(job.task_id).await.unwrap(), None);
+    }
+}
+
+pub(crate) async fn a_model_that_adopts_the_jobs_of_others_gets_them(open: impl AsyncFn(Limits) -> Opened) {
+    let queue = open(Limits::default()).await;
+    let other = ModelFingerprint("fedcba9876543210".into());
+    let job = Job { model: other.clone(), ..stored(1) };
+    queue.enqueue(&[job.clone(), stored(2)]).await.unwrap();
+    let (model, wait) = (model(), PATIENCE);
+    let first = lease_one(&*queue, LONG).await;
+    let waiting = queue.lease(&model, 10, LONG, wait);
+    let (leases, adopted) = futures::join!(waiting, queue.adopt(&model));
+    adopted.unwrap();
+    let leases = leases.unwrap();
+    assert_eq!(leases[0].job, Job { model: model.clone(), ..job });
+    assert!(queue.live_task(image(1), &model).await.unwrap().is_some());
+    assert!(queue.lease(&other, 10, LONG, Duration::ZERO).await.unwrap().is_empty());
+    // What a worker has stays its own.
+    queue.finish(&first, indexed(2)).await.unwrap();
+}
+
 pub(crate) async fn a_queue_that_takes_jobs_is_ready(open: impl AsyncFn(Limits) -> Opened) {
     let queue = open(Limits::default()).await;
     queue.ready().await.unwrap();

@@ -82,8 +82,10 @@ pub(super) const PRUNE_DONE: &str = "DELETE FROM tasks WHERE seq IN (
     WHERE status IN ('indexed', 'duplicate', 'superseded') ORDER BY updated_us, seq LIMIT ?1)";
 pub(super) const PRUNE_FAILED: &str = "DELETE FROM tasks WHERE seq IN (
     SELECT seq FROM tasks INDEXED BY tasks_failed WHERE status = 'failed' ORDER BY updated_us, seq LIMIT ?1)";
-/// Forgets everything; the one statement that is meant to visit all rows.
-pub(super) const CLEAR: &str = "DELETE FROM tasks";
+/// Forgets all but the URLs that are not fetched yet; the one statement that is meant to visit all rows.
+pub(super) const CLEAR: &str = "DELETE FROM tasks WHERE NOT (image_id IS NULL AND status IN ('queued', 'processing'))";
+pub(super) const ADOPT: &str = "UPDATE tasks SET model = ?1, job = json_set(job, '$.model', ?1)
+    WHERE status IN ('queued', 'processing') AND model <> ?1";
 /// A real change, since SQLite leaves out the write of a value that is there already.
 pub(super) const PROBE: &str = "UPDATE probe SET probed_us = ?1";
 
@@ -116,6 +118,7 @@ mod tests {
             (LIST, "INTEGER PRIMARY KEY (rowid<?)"),
             (LIST_BY_STATUS, "INDEX tasks_by_status (status=? AND rowid<?)"),
             (OLDEST_QUEUED, "INDEX tasks_by_status (status=?)"),
+            (ADOPT, "INDEX tasks_by_status (status=?)"),
             (PRUNE_DONE, "INDEX tasks_done"),
             (PRUNE_FAILED, "INDEX tasks_failed"),
         ];

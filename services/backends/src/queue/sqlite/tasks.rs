@@ -68,6 +68,14 @@ pub(super) fn clear(batch: &mut Batch<'_>) -> Applied<()> {
     Ok(Ok(()))
 }
 
+/// Gives the jobs of all other models to this one.
+pub(super) fn adopt(batch: &mut Batch<'_>, model: &ModelFingerprint) -> Applied<()> {
+    if batch.connection.prepare_cached(statements::ADOPT)?.execute([&model.0])? > 0 {
+        batch.wakes();
+    }
+    Ok(Ok(()))
+}
+
 /// Writes something, so that a full or read-only disk is noticed.
 pub(super) fn probe(batch: &mut Batch<'_>) -> Applied<()> {
     batch.connection.prepare_cached(statements::PROBE)?.execute([batch.now_us])?;

@@ -144,7 +144,7 @@ async fn while_ingesting(server: &Server) -> Result<(Times, Times)> {
 /// Fills the stores of a data folder as an ingest of so many images leaves them, with vectors scattered around those of
 /// the photos, and bytes that only have the right length.
 async fn fill(data_dir: &Utf8Path, images: usize) -> Result<()> {
-    let variables = [("IMAGESEARCH_DATA_DIR".to_owned(), data_dir.to_string())];
+    let variables = [("IMAGESEARCH_DATA_DIR".into(), data_dir.to_string().into())];
     let config: Config = config::load(&config::Source::Role("none"), variables)?;
     let embedder = Embedder::load(Bundle::open(&images::model())?, EmbedderOptions::default()).await?;
     let photos = images::read(&images::photo_paths()?)?;

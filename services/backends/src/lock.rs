@@ -11,7 +11,7 @@ const LOCK_FILE: &str = ".imagesearch.lock";
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("{folder} is in use by another imagesearch process; stop it, or use --server")]
+    #[error("{folder} is in use by another imagesearch process; stop it first")]
     InUse { folder: Utf8PathBuf },
     #[error("folder {folder} can't be made or locked")]
     Io {
@@ -64,7 +64,7 @@ mod tests {
         assert!(!data.join("objects").exists(), "one lock is enough");
 
         let refused = FolderLock::acquire(&folders).expect_err("in use").to_string();
-        assert_eq!(refused, format!("{data} is in use by another imagesearch process; stop it, or use --server"));
+        assert_eq!(refused, format!("{data} is in use by another imagesearch process; stop it first"));
         drop(first);
         FolderLock::acquire(&folders).expect("free again");
     }

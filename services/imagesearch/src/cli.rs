@@ -1,12 +1,15 @@
 //! The command line: what can be said, and the help that teaches it.
 
+use std::ffi::OsString;
+
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
+use shared::{ImageId, TaskId, http::Scope};
 use url::Url;
 
 const EXAMPLES: &str = "\
 Examples:
-  imagesearch up                               everything in one process, UI on http://localhost:3000
+  imagesearch up                               all in one process, page on http://localhost:3000
   imagesearch ingest ~/Pictures                upload a folder with all below it
   imagesearch search \"a giraffe\"               the best matches for words
   imagesearch search --image cat.jpg           the best matches for a picture
@@ -18,7 +21,10 @@ Exit codes:
   2  the command line is not understood
   3  the server can't be reached
   4  a key is needed, or the key may not do this
-  5  what was asked for is not there";
+  5  what was asked for is not there
+  130  interrupted
+
+With --json, errors are JSON as well, on standard error.";
 
 /// Image search by words and by pictures.
 #[derive(Debug, Parser)]
@@ -71,10 +77,10 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
     /// YAML file with settings; `conf/imagesearch.yaml` when there is one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<Utf8PathBuf>,
     /// Folder for everything that is kept
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", value_parser = parse_folder)]
     pub data_dir: Option<Utf8PathBuf>,
 }
 
@@ -82,7 +88,7 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerArgs {
     /// The server's address
-    #[arg(long, env = "IMAGESEARCH_SERVER", default_value = "http://localhost:3000", value_name = "URL")]
+    #[arg(long, env = "IMAGESEARCH_SERVER", default_value = "http://localhost:3000", value_name = "URL", value_parser = parse_server)]
     pub server: Url,
     /// File with the API key; the variable `IMAGESEARCH_API_KEY` holds it otherwise
     #[arg(long, env = "IMAGESEARCH_API_KEY_FILE", value_name = "FILE")]
@@ -95,13 +101,13 @@ pub(crate) struct IngestArgs {
     pub server: ServerArgs,
     /// Files, folders, `http(s)://` URLs, or `-`
     #[arg(required = true, value_name = "PATH|URL|-")]
-    pub sources: Vec<String>,
+    pub sources: Vec<OsString>,
     /// Tag for every image; can be given more than once
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
     /// Own field for every image, `name=value`; numbers, true and false are taken as such
-    #[arg(long = "field", value_name = "NAME=VALUE")]
-    pub fields: Vec<String>,
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = parse_field)]
+    pub fields: Vec<(String, serde_json::Value)>,
     /// Uploads under way at once
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
@@ -118,13 +124,13 @@ pub(crate) struct SearchArgs {
     #[arg(required_unless_present_any = ["image", "like"], value_name = "TEXT")]
     pub text: Option<String>,
     /// A picture to find similar ones of; TEXT refines it
-    #[arg(long, value_name = "FILE", conflicts_with = "like")]
+    #[arg(long, value_name = "FILE", group = "picture")]
     pub image: Option<Utf8PathBuf>,
     /// Id of an indexed image to find similar ones of; TEXT refines it
-    #[arg(long, value_name = "IMAGE_ID")]
-    pub like: Option<String>,
+    #[arg(long, value_name = "IMAGE_ID", group = "picture")]
+    pub like: Option<ImageId>,
     /// Weight of TEXT beside a picture, 0 to 1
-    #[arg(long, value_name = "WEIGHT")]
+    #[arg(long, value_name = "WEIGHT", requires_all = ["picture", "text"])]
     pub text_weight: Option<f32>,
     /// Number of results
     #[arg(long, short = 'n', default_value_t = 10)]
@@ -145,9 +151,9 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub server: ServerArgs,
     /// One task; everything when absent
-    pub task_id: Option<String>,
+    pub task_id: Option<TaskId>,
     /// List failed tasks with their reasons
-    #[arg(long)]
+    #[arg(long, conflicts_with = "task_id")]
     pub failed: bool,
 }
 
@@ -157,7 +163,7 @@ pub(crate) struct DeleteArgs {
     pub server: ServerArgs,
     /// Ids of the images
     #[arg(required = true, value_name = "IMAGE_ID")]
-    pub image_ids: Vec<String>,
+    pub image_ids: Vec<ImageId>,
 }
 
 #[derive(Debug, Args)]
@@ -226,8 +232,8 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         name: String,
         /// What it may do: `read`, `ingest`, `delete`, `admin`; can be given more than once
-        #[arg(long = "scope", required = true)]
-        scopes: Vec<String>,
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        scopes: Vec<Scope>,
     },
     /// List keys, never their secrets
     List,
@@ -236,4 +242,23 @@ pub(crate) enum KeysCommand {
         /// The key's id, from `keys list`
         id: String,
     },
+}
+
+/// `localhost:3000` is what people type; without a scheme it would be read as one called `localhost`.
+fn parse_server(text: &str) -> Result<Url, String> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    url.parse().ok().filter(is_http).ok_or_else(|| "write it as http://host:port".to_owned())
+}
+
+fn parse_folder(text: &str) -> Result<Utf8PathBuf, String> {
+    if text.is_empty() { Err("it must name a folder".to_owned()) } else { Ok(text.into()) }
+}
+
+fn parse_field(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    // Only scalars are taken as JSON: `x=[1]` stays the text that it looks like.
+    let scalar =
+        serde_json::from_str(value).ok().filter(|value: &serde_json::Value| value.is_number() || value.is_boolean());
+    Ok((name.to_owned(), scalar.unwrap_or_else(|| value.into())))
 }

@@ -16,6 +16,10 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence of a server that is working on an answer.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
+/// How often a server that is away is asked again: for a minute in all, as long as a restart may take.
+const MAX_TRIES: u32 = 7;
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -57,19 +61,46 @@ impl Client {
         Ok(self.http.request(method, url))
     }
 
+    /// Sends a request, made anew for each try, until the server takes or refuses it: one that is away for a moment is
+    /// waited for, and a full one for as long as it is full.
+    pub(crate) async fn send_patiently(
+        &self,
+        request: impl AsyncFn() -> anyhow::Result<RequestBuilder>,
+    ) -> anyhow::Result<Response> {
+        let mut tries = 0;
+        loop {
+            let sent = self.send_any(request().await?).await;
+            let wait = match &sent {
+                Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => retry_after(response),
+                Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE && tries < MAX_TRIES => {
+                    tries += 1;
+                    retry_after(response)
+                }
+                Err(_) if tries < MAX_TRIES => {
+                    tries += 1;
+                    FIRST_WAIT * (1 << tries)
+                }
+                _ => return sent,
+            };
+            tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
+        }
+    }
+
     pub(crate) fn server(&self) -> &Url {
         &self.server
     }
 
     /// Sends a request and reads its JSON answer; anything but success becomes an error with an exit code.
     pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
-        let response = self.send(request).await?;
-        response.json().await.with_context(|| format!("{} answered with something that is not understood", self.server))
+        self.read(self.send_any(request).await?).await
     }
 
-    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let response = self.send_any(request).await?;
-        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await.into()) }
+    /// Reads a JSON answer; anything but success becomes an error with an exit code.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, response: Response) -> anyhow::Result<T> {
+        if !response.status().is_success() {
+            return Err(refusal(response).await.into());
+        }
+        response.json().await.with_context(|| format!("{} answered with something that is not understood", self.server))
     }
 
     /// Sends a request and returns whatever the server answers.
@@ -91,7 +122,12 @@ impl Client {
 /// The error that a refusing answer stands for.
 pub(crate) async fn refusal(response: Response) -> CommandError {
     let status = response.status();
-    let problem: ProblemBody = response.json().await.unwrap_or_default();
+    refused(status, &response.bytes().await.unwrap_or_default())
+}
+
+/// The same, when the body is read already.
+pub(crate) fn refused(status: StatusCode, body: &[u8]) -> CommandError {
+    let problem: ProblemBody = serde_json::from_slice(body).unwrap_or_default();
     let failure = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Forbidden,
         StatusCode::NOT_FOUND => Failure::NotFound,
@@ -104,6 +140,11 @@ pub(crate) async fn refusal(response: Response) -> CommandError {
         if status == StatusCode::UNAUTHORIZED { "; put a key into IMAGESEARCH_API_KEY or --key-file" } else { "" };
     let request = problem.request_id.map(|id| format!(" (request {id})")).unwrap_or_default();
     CommandError::new(failure, format!("{what}{hint}{request}"))
+}
+
+fn retry_after(response: &Response) -> Duration {
+    let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1))
 }
 
 /// Keys come from a file or a variable, never from an argument that every process could see.

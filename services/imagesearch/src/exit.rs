@@ -1,6 +1,6 @@
 //! Exit codes, and how an error is told on a terminal.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 /// Why a command ends with something else than success; documented in `imagesearch --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +36,16 @@ impl CommandError {
     }
 }
 
-/// Prints the error with its causes, once, to standard error.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("{} {error:#}", console::style("error:").red().bold().for_stderr());
-    error.downcast_ref::<CommandError>().map_or(ExitCode::from(Failure::Partial), |known| known.failure.into())
+/// Prints the error with its causes, once, to standard error: as text, or as JSON for programs.
+pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    let failure = error.downcast_ref::<CommandError>().map_or(Failure::Partial, |known| known.failure);
+    // Who closed standard error wants to hear nothing; the exit code still tells.
+    let mut stderr = std::io::stderr().lock();
+    let _ = if json {
+        let told = serde_json::json!({ "error": format!("{error:#}"), "exit_code": failure as u8 });
+        writeln!(stderr, "{told}")
+    } else {
+        writeln!(stderr, "{} {error:#}", console::style("error:").red().bold().for_stderr())
+    };
+    failure.into()
 }

@@ -14,12 +14,13 @@ mod roles;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    let json = cli.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the runtime")),
+        Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the runtime"), json),
     };
     match runtime.block_on(commands::run(cli)) {
         Ok(code) => code,
-        Err(error) => exit::report(&error),
+        Err(error) => exit::report(&error, json),
     }
 }

@@ -43,12 +43,12 @@ pub struct ImageFacts {
     /// Only the part of the image that could be decoded was embedded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
-    /// Decimal degrees; kept only when `ingest.keep_exif_location` says so.
+    /// Decimal degrees; kept only when `ingestworker.keep_exif_location` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latitude: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longitude: Option<f64>,
-    /// EXIF date; kept only when `ingest.keep_exif_date` says so.
+    /// EXIF date; kept only when `ingestworker.keep_exif_date` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub exif_date: Option<Timestamp>,

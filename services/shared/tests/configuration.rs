@@ -1,7 +1,11 @@
 //! What a user meets when configuring: layers, mistakes, and the reference.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::ffi::OsStrExt,
+};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use shared::config::{self, AuthMode, Config, ConfigError, ConfigProblem, Queue, Source};
@@ -14,7 +18,10 @@ fn load(yaml: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = Utf8PathBuf::from_path_buf(folder.path().join("config.yaml")).unwrap();
     fs::write(&path, yaml).unwrap();
-    config::load(&Source::File(path), variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    config::load(
+        &Source::File(path),
+        variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))),
+    )
 }
 
 fn problems(yaml: &str, variables: &[(&str, &str)]) -> Vec<ConfigProblem> {
@@ -124,7 +131,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         &[("IMAGESEARCH_HTTP__IDLE_TIMEOUT_MS", "soon"), ("IMAGESEARCH_INGESTWORKER__BATCH_SIZE", "0")],
     ));
     for part in [
-        "searchapi.listen: invalid socket address",
+        "searchapi.listen: \"nowhere\" is not an address with a port; write it as 127.0.0.1:3000",
         "searchapi.max_limit: invalid type: string \"many\"",
         "queue.type: unknown variant `carrier_pigeon`, expected `sqlite`",
         "log.filter: \"a=b=c\"",
@@ -134,6 +141,25 @@ fn everything_that_is_wrong_is_told_at_once() {
         assert!(found.iter().any(|problem| problem.contains(part)), "{part} is not in {found:#?}");
     }
     assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn bytes_that_are_no_text_matter_only_in_our_own_variables() {
+    let (odd, text) = (OsStr::from_bytes(b"\xff\xfe").to_owned(), OsString::from("debug"));
+    let load = |variables: [(&OsStr, &OsStr); 1]| {
+        config::load(&Source::Role("no-such-role"), variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    };
+    assert_eq!(load([(OsStr::new("LS_COLORS"), &odd)]).unwrap(), Config::default());
+    assert_eq!(load([(&odd, &text)]).unwrap(), Config::default());
+    for name in ["IMAGESEARCH_LOG__FILTER", "HF_TOKEN"] {
+        let refused = load([(OsStr::new(name), &odd)]).unwrap_err().to_string();
+        assert!(refused.contains(&format!("{name} is not UTF-8 text")), "{refused}");
+    }
+}
+
+#[test]
+fn a_data_folder_without_a_name_is_refused() {
+    assert_eq!(texts(&problems("data_dir: ''\n", &[])), ["data_dir: must name a folder"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ async fn a_second_process_is_told_what_to_do() {
     let world = World::start().await;
     let refused = open(&world.config).await.err().unwrap();
     assert!(matches!(refused, OpenError::Lock(_)));
-    assert!(refused.to_string().ends_with("is in use by another imagesearch process; stop it, or use --server"));
+    assert!(refused.to_string().ends_with("is in use by another imagesearch process; stop it first"));
     let (config, _folder) = (world.config.clone(), world.folder.clone());
     drop(world);
     open(&config).await.unwrap();

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(crate) async fn export(args: &ExportArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let engine = Engine::open(&config::load(&args.config)?).await?;
+    let engine = Engine::open_existing(&config::load(&args.config)?).await?;
     let bar = output::progress_bar(0, "images", json);
     bar.set_message("exporting");
     let vectors_of = Some(engine.collection.clone());

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{cli::CheckArgs, commands::config, exit::Failure, output, roles::up::Engine};
 
 pub(crate) async fn run(args: &CheckArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let engine = Engine::open(&config::load(&args.config)?).await?;
+    let engine = Engine::open_existing(&config::load(&args.config)?).await?;
     let bar = output::progress_bar(engine.collection.count(None).await?, "images", json);
     bar.set_message("checking");
     let options = SurveyOptions { deep: args.deep, ..SurveyOptions::alone_since(Timestamp::now()) };

@@ -9,7 +9,7 @@ use crate::{cli::ConfigArgs, output};
 /// Settings from the file, the environment and the flags, the last one winning.
 pub(crate) fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
     let source = args.config.clone().map_or(Source::Role("imagesearch"), Source::File);
-    let mut config = config::load(&source, std::env::vars())?;
+    let mut config = config::load(&source, std::env::vars_os())?;
     if let Some(data_dir) = &args.data_dir {
         config.data_dir.clone_from(data_dir);
     }

@@ -18,22 +18,27 @@ pub(crate) async fn run(args: DeleteArgs, json: bool) -> anyhow::Result<ExitCode
     for image_id in &args.image_ids {
         let request = client.request(Method::DELETE, &format!("/api/v1/ingest/images/{image_id}"))?;
         let response = client.send_any(request).await?;
-        let outcome = match response.status() {
-            status if status.is_success() => "deleted".to_owned(),
+        let (outcome, reason) = match response.status() {
+            status if status.is_success() => ("deleted", None),
             StatusCode::NOT_FOUND => {
                 code = Failure::NotFound.into();
-                "not there".to_owned()
+                ("not_there", None)
             }
             _ => {
                 let error = refusal(response).await;
                 code = error.failure.into();
-                error.message
+                ("failed", Some(error.message))
             }
         };
         if json {
-            output::print_json(&json!({ "image_id": image_id, "outcome": outcome }))?;
+            let mut line = json!({ "image_id": image_id, "outcome": outcome });
+            if let Some(reason) = reason {
+                line["reason"] = reason.into();
+            }
+            output::print_json(&line)?;
         } else {
-            output::print_line(&format!("{image_id}  {outcome}"))?;
+            let told = reason.unwrap_or_else(|| outcome.replace('_', " "));
+            output::print_line(&format!("{image_id}  {told}"))?;
         }
     }
     Ok(code)

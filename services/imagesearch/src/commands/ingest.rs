@@ -7,15 +7,20 @@ mod upload;
 
 use std::{collections::HashMap, process::ExitCode, sync::Mutex};
 
-use anyhow::Context as _;
 use console::style;
 use futures::{StreamExt as _, TryStreamExt as _};
 use indicatif::ProgressBar;
+use reqwest::Method;
 use serde::Serialize;
 use shared::{Metadata, TaskId};
 
 use self::{sources::Source, upload::Uploader};
-use crate::{cli::IngestArgs, client::Client, exit::Failure, output};
+use crate::{
+    cli::IngestArgs,
+    client::Client,
+    exit::{CommandError, Failure},
+    output,
+};
 
 /// What became of one source.
 #[derive(Debug, Clone, Serialize)]
@@ -58,17 +63,28 @@ struct Counts {
 
 pub(crate) async fn run(args: IngestArgs, json: bool) -> anyhow::Result<ExitCode> {
     let client = Client::new(&args.server)?;
-    let metadata = metadata(&args)?;
+    // A server that isn't there, or a key that may not do this, is told before anything is looked for.
+    let tasks = client.request(Method::GET, "/api/v1/ingest")?.query(&[("limit", "1")]);
+    client.json::<serde::de::IgnoredAny>(tasks).await?;
+    let fields = args.fields.into_iter().collect();
+    let metadata = Metadata { tags: args.tags, fields, ..Metadata::default() };
     let bar = output::progress_bar(0, "images", json);
     bar.set_message("looking");
     let found = sources::gather(&args.sources).await?;
     if found.is_empty() {
         bar.finish_and_clear();
-        anyhow::bail!("no images found in {}", args.sources.join(", "));
+        let named: Vec<_> = args.sources.iter().map(|source| source.to_string_lossy()).collect();
+        let reason = format!("no images found in {}", named.join(", "));
+        return Err(CommandError::new(Failure::NotFound, reason).into());
     }
     bar.set_length(found.len() as u64);
     bar.set_message("uploading");
     let report = Report { json, bar, counts: Mutex::default() };
+    for source in &found {
+        if let Source::Unusable { name, reason } = source {
+            report.tell(name, &Outcome::Failed { reason: reason.clone() })?;
+        }
+    }
 
     let uploader = Uploader { client: &client, metadata: &metadata };
     let queued = upload_all(&uploader, found, usize::from(args.jobs), &report).await?;
@@ -106,19 +122,6 @@ async fn upload_all(
         })
         .await?;
     Ok(queued.into_inner().expect("no panic holds the lock"))
-}
-
-fn metadata(args: &IngestArgs) -> anyhow::Result<Metadata> {
-    let mut metadata = Metadata { tags: args.tags.clone(), ..Metadata::default() };
-    for field in &args.fields {
-        let (name, value) = field.split_once('=').with_context(|| format!("--field {field:?} is not NAME=VALUE"))?;
-        // Only scalars are taken as JSON: `x=[1]` stays the text that it looks like.
-        let scalar = serde_json::from_str(value)
-            .ok()
-            .filter(|value: &serde_json::Value| value.is_number() || value.is_boolean());
-        metadata.fields.insert(name.to_owned(), scalar.unwrap_or_else(|| value.into()));
-    }
-    Ok(metadata)
 }
 
 impl Report {

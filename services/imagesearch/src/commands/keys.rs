@@ -3,21 +3,25 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use shared::http::{KeyFile, KeyRecord, Scopes};
+use shared::http::{KeyError, KeyFile, KeyRecord, Scopes};
 
 use crate::{
     cli::{KeysArgs, KeysCommand},
     commands::config,
+    exit::{CommandError, Failure},
     output,
 };
 
 pub(crate) fn run(args: KeysArgs, json: bool) -> anyhow::Result<ExitCode> {
     let file = KeyFile::at(config::load(&args.config)?.keys_file());
     match args.command {
-        KeysCommand::Create { name, scopes } => create(&file, &name, &scopes, json)?,
+        KeysCommand::Create { name, scopes } => create(&file, &name, &scopes.into_iter().collect(), json)?,
         KeysCommand::List => list(&file.list()?, json)?,
         KeysCommand::Revoke { id } => {
-            let record = file.revoke(&id)?;
+            let record = file.revoke(&id).map_err(|error| match error {
+                KeyError::Unknown { .. } => CommandError::new(Failure::NotFound, error.to_string()).into(),
+                error => anyhow::Error::new(error),
+            })?;
             let told = format!("revoked {} ({}); servers notice within a second", record.id, record.name);
             if json { output::print_json(&record)? } else { output::print_line(&told)? }
         }
@@ -25,11 +29,12 @@ pub(crate) fn run(args: KeysArgs, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn create(file: &KeyFile, name: &str, scopes: &[String], json: bool) -> anyhow::Result<()> {
-    let scopes = scopes.iter().map(|scope| scope.parse()).collect::<Result<Scopes, _>>()?;
-    let created = file.create(name, scopes)?;
+fn create(file: &KeyFile, name: &str, scopes: &Scopes, json: bool) -> anyhow::Result<()> {
+    let created = file.create(name, scopes.clone())?;
     if json {
-        return output::print_json(&json!({ "id": created.record.id, "name": name, "key": created.key.reveal() }));
+        return output::print_json(
+            &json!({ "id": created.record.id, "name": name, "scopes": scopes, "key": created.key.reveal() }),
+        );
     }
     eprintln!("This key is shown once; keep it where you keep passwords:");
     output::print_line(created.key.reveal())

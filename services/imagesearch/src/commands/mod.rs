@@ -15,15 +15,22 @@ mod status;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+use shared::config::LogFormat;
 
 use crate::{
     cli::{Cli, Command},
-    roles,
+    output, roles,
 };
 
 pub(crate) async fn run(Cli { command, json }: Cli) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up(args) => roles::up::run(config::load(&args)?).await,
+        Command::Up(args) => {
+            let mut config = config::load(&args)?;
+            if json {
+                config.log.format = LogFormat::Json;
+            }
+            roles::up::run(config).await
+        }
         Command::Ingest(args) => ingest::run(args, json).await,
         Command::Search(args) => search::run(args, json).await,
         Command::Status(args) => status::run(args, json).await,
@@ -37,7 +44,9 @@ pub(crate) async fn run(Cli { command, json }: Cli) -> anyhow::Result<ExitCode> 
         Command::Config(args) => config::print(&args, json),
         Command::Openapi => openapi::print(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "imagesearch", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "imagesearch", &mut script);
+            output::print_line(String::from_utf8_lossy(&script).trim_end())?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(args: &ConfigArgs, json: bool) -> anyhow::Result<ExitCode> {
     let config = config::load(args)?;
-    let engine = Engine::open(&config).await?;
+    let engine = Engine::open_existing(&config).await?;
     let bar = output::progress_bar(0, "images", json);
     bar.set_message("reindexing");
     let (model, dimension) = (engine.embedder.fingerprint().clone(), engine.embedder.dimension());

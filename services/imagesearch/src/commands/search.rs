@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use reqwest::{Method, multipart};
 use serde::{Deserialize, Serialize};
+use shared::ImageId;
 
 use crate::{cli::SearchArgs, client::Client, output};
 
@@ -16,7 +17,7 @@ struct SearchPage {
 
 #[derive(Debug, Deserialize)]
 struct Row {
-    image_id: String,
+    image_id: ImageId,
     score: f32,
     #[serde(default)]
     name: Option<String>,
@@ -35,7 +36,7 @@ struct Window<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    image_id: Option<&'a str>,
+    image_id: Option<ImageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text_weight: Option<f32>,
 }
@@ -48,7 +49,7 @@ pub(crate) async fn run(args: SearchArgs, json: bool) -> anyhow::Result<ExitCode
         min_score: args.min_score,
         filter: args.filter.as_deref(),
         text: args.text.as_deref(),
-        image_id: args.like.as_deref(),
+        image_id: args.like,
         text_weight: args.text_weight,
     };
     let path = "/api/v1/image/search";
@@ -85,7 +86,7 @@ fn print(page: &SearchPage, client: &Client, json: bool) -> anyhow::Result<()> {
         let url = client.server().join(&row.url)?;
         Ok(vec![
             format!("{:.3}", row.score),
-            row.name.unwrap_or_else(|| row.image_id[..12].to_owned()),
+            row.name.unwrap_or_else(|| format!("{:.12}", row.image_id.to_string())),
             url.to_string(),
         ])
     });

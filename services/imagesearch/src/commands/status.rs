@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::{Task, TaskStatus};
+use shared::{Task, TaskId, TaskStatus};
 
 use crate::{cli::StatusArgs, client::Client, exit::Failure, output};
 
@@ -23,14 +23,14 @@ struct ImagePage {
 
 pub(crate) async fn run(args: StatusArgs, json: bool) -> anyhow::Result<ExitCode> {
     let client = Client::new(&args.server)?;
-    match (&args.task_id, args.failed) {
+    match (args.task_id, args.failed) {
         (Some(task_id), _) => one(&client, task_id, json).await,
         (None, true) => failed(&client, json).await,
         (None, false) => all(&client, json).await,
     }
 }
 
-async fn one(client: &Client, task_id: &str, json: bool) -> anyhow::Result<ExitCode> {
+async fn one(client: &Client, task_id: TaskId, json: bool) -> anyhow::Result<ExitCode> {
     let task: Task = client.json(client.request(Method::GET, &format!("/api/v1/ingest/{task_id}"))?).await?;
     if json {
         output::print_json(&task)?;
@@ -42,6 +42,7 @@ async fn one(client: &Client, task_id: &str, json: bool) -> anyhow::Result<ExitC
 
 async fn failed(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
     let mut cursor = None;
+    let mut told = 0;
     loop {
         let mut request =
             client.request(Method::GET, "/api/v1/ingest")?.query(&[("status", "failed"), ("limit", "100")]);
@@ -56,8 +57,12 @@ async fn failed(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
                 output::print_line(&describe(task))?;
             }
         }
+        told += page.tasks.len();
         cursor = page.next_cursor;
         if cursor.is_none() {
+            if told == 0 && !json {
+                output::print_line("no task has failed")?;
+            }
             return Ok(ExitCode::SUCCESS);
         }
     }

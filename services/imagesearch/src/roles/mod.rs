@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod model;
+mod open_files;
 mod services;
 pub(crate) mod signals;
 mod sweeper;

@@ -11,7 +11,7 @@ use backends::{Stores, index::Collection, projection::Projection, stores::Rebuil
 use embedding::Embedder;
 use ingestworker::Worker;
 use shared::{
-    config::Config,
+    config::{Config, Objects},
     http::{self, Auth, Kit, Readiness, session},
     telemetry::{self, Metrics},
 };
@@ -19,10 +19,12 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{api, model, services, signals, sweeper, ui};
+use super::{api, model, open_files, services, signals, sweeper, ui};
+use crate::exit::{CommandError, Failure};
 
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(&config.log)?;
+    open_files::raise_limit();
     let metrics = Metrics::new();
     let auth = Auth::open(&config)?;
     let (shutdown, stopped) = (signals::shutdown(), CancellationToken::new());
@@ -121,6 +123,17 @@ impl Engine {
         stores.queue.adopt(embedder.fingerprint()).await?;
         let projection = stores.projection(vec![opened.collection.clone()]);
         Ok(Self { stores, embedder, collection: opened.collection, projection })
+    }
+
+    /// The same, over stores that are there: a mistyped folder must not pass for an empty collection.
+    pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Self> {
+        let Objects::Folder { path } = &config.objects;
+        let folder = path.clone().unwrap_or_else(|| config.data_dir.join("objects"));
+        if !folder.exists() {
+            let reason = format!("nothing is stored in {folder}; name the right folder with --data-dir");
+            return Err(CommandError::new(Failure::NotFound, reason).into());
+        }
+        Self::open(config).await
     }
 
     /// The same, over another collection of the same model.

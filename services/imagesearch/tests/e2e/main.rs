@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
 mod command_line;
+mod command_line_faults;
 mod delivery;
 mod ingest;
 mod kill;

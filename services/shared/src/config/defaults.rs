@@ -98,6 +98,7 @@ impl Default for Http {
         Self {
             request_timeout_ms: 30_000,
             idle_timeout_ms: 30_000,
+            max_connections: 1024,
             max_concurrent_requests: 512,
             shutdown_timeout_ms: 20_000,
         }

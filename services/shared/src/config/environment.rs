@@ -1,6 +1,6 @@
 //! `IMAGESEARCH_QUEUE__MAX_JOBS=1000` sets `queue.max_jobs`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 
 use serde_json::Value;
 
@@ -27,12 +27,22 @@ const HUB_VARIABLES: [(&str, &str); 2] = [("HF_ENDPOINT", "model.hub_endpoint"),
 
 /// Values by path, and what was wrong with the rest.
 pub(super) fn read(
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> (BTreeMap<&'static str, Value>, Vec<ConfigProblem>) {
     let mut values = BTreeMap::new();
     let mut problems = Vec::new();
     let mut of_hub = BTreeMap::new();
     for (name, text) in variables {
+        // A process inherits variables that it knows nothing of: those may hold any bytes.
+        let (name, is_text) = (name.to_string_lossy().into_owned(), name.to_str().is_some());
+        let is_hub = HUB_VARIABLES.iter().any(|(variable, _)| *variable == name);
+        if !is_hub && path_of(&name).is_none() {
+            continue;
+        }
+        let Some(text) = text.into_string().ok().filter(|_| is_text) else {
+            problems.push(ConfigProblem::NotText { variable: name });
+            continue;
+        };
         if let Some((_, path)) = HUB_VARIABLES.iter().find(|(variable, _)| *variable == name)
             && !text.is_empty()
         {

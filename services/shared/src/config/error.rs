@@ -29,6 +29,8 @@ pub enum ConfigProblem {
     Value { key: String, reason: String },
     #[error("{variable}: cannot read the file {path:?} that it names: {reason}")]
     SecretFile { variable: String, path: String, reason: String },
+    #[error("{variable} is not UTF-8 text; set it anew, or unset it")]
+    NotText { variable: String },
     #[error("{variable} and {variable}_FILE are both set; keep one")]
     SetTwice { variable: String },
 }

@@ -1,5 +1,7 @@
 //! Layers put on top of each other, then checked as a whole.
 
+use std::ffi::OsString;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
@@ -23,7 +25,7 @@ pub enum Source {
 ///
 /// # Errors
 /// Everything that is wrong, at once.
-pub fn load(source: &Source, variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+pub fn load(source: &Source, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Config, ConfigError> {
     let (mut tree, mut problems) = match source {
         Source::File(path) => read_file(path)?,
         Source::Role(role) => {
@@ -103,7 +105,8 @@ fn deserialize(mut tree: Map<String, Value>, problems: &mut Vec<ConfigProblem>) 
             Err(fault) => fault,
         };
         let path = fault.path().clone();
-        problems.push(ConfigProblem::Value { key: path.to_string(), reason: fault.into_inner().to_string() });
+        let reason = explain(&tree, &path.to_string(), &fault.into_inner().to_string());
+        problems.push(ConfigProblem::Value { key: path.to_string(), reason });
         let keys = path.iter().map_while(|segment| match segment {
             Segment::Map { key } => Some(key.as_str()),
             _ => None,
@@ -111,6 +114,17 @@ fn deserialize(mut tree: Map<String, Value>, problems: &mut Vec<ConfigProblem>) 
         if !remove(&mut tree, &keys.collect::<Vec<_>>()) {
             return Config::default();
         }
+    }
+}
+
+/// What serde says of an address names neither the value nor its form.
+fn explain(tree: &Map<String, Value>, path: &str, reason: &str) -> String {
+    let (section, key) = path.split_once('.').unwrap_or((path, ""));
+    match tree.get(section).and_then(|section| section.get(key)) {
+        Some(Value::String(text)) if key == "listen" => {
+            format!("{text:?} is not an address with a port; write it as 127.0.0.1:3000 or [::1]:3000")
+        }
+        _ => reason.to_owned(),
     }
 }
 

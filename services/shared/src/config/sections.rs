@@ -139,6 +139,8 @@ pub struct Http {
     pub request_timeout_ms: u64,
     /// A client that sends or takes nothing for so long is cut off.
     pub idle_timeout_ms: u64,
+    /// Connections open in one server; more wait until one of these ends.
+    pub max_connections: usize,
     /// Requests under way in one server; more are answered 503 with Retry-After.
     pub max_concurrent_requests: usize,
     /// How long requests under way may take to end after SIGTERM.

@@ -35,6 +35,7 @@ fn positive_numbers(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
         ("cdnapi.max_concurrent_renders", cdnapi.max_concurrent_renders as u64),
         ("http.request_timeout_ms", http.request_timeout_ms),
         ("http.idle_timeout_ms", http.idle_timeout_ms),
+        ("http.max_connections", http.max_connections as u64),
         ("http.max_concurrent_requests", http.max_concurrent_requests as u64),
         ("model.threads", config.model.threads.map_or(1, |threads| threads as u64)),
     ] {
@@ -64,6 +65,7 @@ fn relations(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
 }
 
 fn forms(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
+    need(!config.data_dir.as_str().is_empty(), "data_dir", "must name a folder");
     for network in &config.ingestworker.fetch.allow_networks {
         let reason = format!("{network:?} is no network; write it as 10.1.0.0/16 or fd00::/8");
         need(network.parse::<IpNet>().is_ok(), "ingestworker.fetch.allow_networks", &reason);

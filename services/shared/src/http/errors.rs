@@ -13,6 +13,7 @@ use axum::{
 use super::{
     kind::ProblemKind,
     problem::{self, Problem},
+    request_id,
 };
 
 /// Replaces the body of every error that isn't a problem yet, and keeps its other headers (`allow`, `content-range`).
@@ -20,7 +21,37 @@ pub(crate) async fn as_problems(request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let response = next.run(request).await;
     let failed = response.status().is_client_error() || response.status().is_server_error();
-    if failed && !is_problem(response.headers()) { replace(response, &method, &uri) } else { response }
+    if !failed || is_problem(response.headers()) {
+        return response;
+    }
+    let mut response = replace(response, &method, &uri);
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        response.extensions_mut().insert(WrongMethod { method, path: uri.path().to_owned() });
+    }
+    response
+}
+
+/// What a 405 was asked for.
+#[derive(Clone)]
+struct WrongMethod {
+    method: Method,
+    path: String,
+}
+
+/// Says in a 405 which methods would do. axum adds the header after every layer, so this comes after the router.
+pub(crate) fn name_methods(mut response: Response) -> Response {
+    let Some(WrongMethod { method, path }) = response.extensions_mut().remove() else { return response };
+    let headers = response.headers();
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(allowed) = text(header::ALLOW).filter(|_| !headers.contains_key(header::CONTENT_ENCODING)) else {
+        return response;
+    };
+    let methods = allowed.split(',').map(str::trim).collect::<Vec<_>>().join(", ");
+    let problem = Problem::method_not_allowed(format!("{path} doesn't take {method}; it takes {methods}"));
+    let body = problem.to_json(text(request_id::HEADER));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = body.into();
+    response
 }
 
 fn is_problem(headers: &HeaderMap) -> bool {
@@ -44,7 +75,6 @@ fn replace(response: Response, method: &Method, uri: &Uri) -> Response {
 fn detail(status: StatusCode, method: &Method, uri: &Uri) -> String {
     match status {
         StatusCode::NOT_FOUND => format!("nothing is served at {}", uri.path()),
-        // axum adds the header after this layer, so the methods can't be named here.
         StatusCode::METHOD_NOT_ALLOWED => {
             format!("{} doesn't take {method}; the header allow says what it takes", uri.path())
         }

@@ -22,9 +22,6 @@ use super::{
     problem::Problem,
 };
 
-/// Below this many bytes, compressing costs more than it saves.
-const MIN_COMPRESSED_BYTES: u64 = 1024;
-
 /// What [`identify`] needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Identify {
@@ -103,11 +100,7 @@ pub(crate) async fn limit_time(State(limit): State<Duration>, request: Request, 
 
 /// Text pays; pictures are compressed already, and events must not wait in a compressor.
 pub(crate) fn worth_compressing(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
-    let small = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
-        .is_some_and(|length| length < MIN_COMPRESSED_BYTES);
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         let essence = value.split(';').next().unwrap_or_default().trim();
         matches!(
             essence,
@@ -120,8 +113,7 @@ pub(crate) fn worth_compressing(_: StatusCode, _: Version, headers: &HeaderMap, 
                 | "text/javascript"
                 | "image/svg+xml"
         )
-    });
-    text && !small
+    })
 }
 
 #[cfg(test)]

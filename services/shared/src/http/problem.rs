@@ -172,6 +172,12 @@ impl Problem {
         self
     }
 
+    /// The body of a response.
+    pub(crate) fn to_json(&self, request_id: Option<&str>) -> Vec<u8> {
+        // Only strings, numbers and JSON values are in it, so this can't fail.
+        serde_json::to_vec(&Document { problem: self, request_id }).unwrap_or_default()
+    }
+
     pub fn kind(&self) -> ProblemKind {
         self.kind
     }
@@ -217,9 +223,7 @@ impl Serialize for Document<'_> {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let request_id = request_id::current();
-        let document = Document { problem: &self, request_id: request_id.as_deref() };
-        // Only strings, numbers and JSON values are in it, so this can't fail.
-        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let body = self.to_json(request_id.as_deref());
         let mut response = (self.status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

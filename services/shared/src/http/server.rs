@@ -15,13 +15,16 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_http::{
-    catch_panic::CatchPanicLayer, compression::CompressionLayer, csrf::CsrfLayer, set_header::SetResponseHeaderLayer,
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, Predicate, predicate::SizeAbove},
+    csrf::CsrfLayer,
+    set_header::SetResponseHeaderLayer,
 };
 
 use super::{
@@ -35,6 +38,9 @@ use crate::{config::Http, telemetry::Metrics};
 
 /// Bodies of routes that set no limit of their own with [`DefaultBodyLimit::max`].
 const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// Below this many bytes, compressing costs more than it saves.
+const MIN_COMPRESSED_BYTES: u64 = 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -99,7 +105,10 @@ impl Kit {
                     header::REFERRER_POLICY,
                     HeaderValue::from_static("same-origin"),
                 ))
-                .layer(CompressionLayer::new().compress_when(guard::worth_compressing))
+                .layer(
+                    CompressionLayer::new()
+                        .compress_when(guard::worth_compressing.and(SizeAbove::new(MIN_COMPRESSED_BYTES))),
+                )
                 // Every error below becomes a problem, whoever made it.
                 .layer(from_fn(errors::as_problems))
                 .layer(CatchPanicLayer::custom(|payload: Box<dyn Any + Send>| errors::panicked(&*payload)))
@@ -134,14 +143,15 @@ pub async fn serve(
 
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
+    let places = Arc::new(Semaphore::new(kit.limits.max_connections));
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, router.clone(), kit.limits.clone(), graceful.watcher()));
+            accepted = accept(&listener, &places) => match accepted {
+                Ok(accepted) => {
+                    connections.spawn(connection(accepted, router.clone(), kit.limits.clone(), graceful.watcher()));
                 }
                 Err(fault) => not_accepted(role, &fault).await,
             }
@@ -162,6 +172,21 @@ async fn drain(role: &str, graceful: GracefulShutdown, timeout_ms: u64) {
     }
 }
 
+/// A client, and its place among those that are served.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+}
+
+/// Takes a connection once there is a place for it: until then it waits with the kernel, costs nothing here and keeps no
+/// file open that the stores need.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok(Accepted { stream, peer, place })
+}
+
 /// Out of file descriptors, or a client that went away before it was accepted.
 async fn not_accepted(role: &str, fault: &io::Error) {
     let gone = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused];
@@ -172,13 +197,18 @@ async fn not_accepted(role: &str, fault: &io::Error) {
 }
 
 /// HTTP/1.1 only: browsers speak HTTP/2 over TLS alone, which an ingress ends, and an ingress speaks 1.1 to us.
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, limits: Http, watcher: Watcher) {
+async fn connection(accepted: Accepted, router: Router, limits: Http, watcher: Watcher) {
+    let Accepted { stream, peer, place } = accepted;
+    let places = Arc::clone(place.semaphore());
     // A failure here costs some delay and nothing else.
     let _ = stream.set_nodelay(true);
     let idle = Duration::from_millis(limits.idle_timeout_ms);
     let io = TokioIo::new(StallGuard::new(stream, idle));
-    let service =
-        hyper::service::service_fn(move |request: Request<Incoming>| respond(router.clone(), request, peer, idle));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let answer = respond(router.clone(), request, peer, idle);
+        let places = Arc::clone(&places);
+        async move { answer.await.map(|response| close_when_full(response, &places)) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // Also how long a kept-alive connection may be quiet.
@@ -199,5 +229,14 @@ async fn respond(
     let (body, progress) = RequestBody::new(body, idle, parts.headers.contains_key(header::EXPECT));
     parts.extensions.insert(progress);
     parts.extensions.insert(ConnectInfo(peer));
-    router.oneshot(Request::from_parts(parts, axum::body::Body::new(body))).await
+    let response = router.oneshot(Request::from_parts(parts, axum::body::Body::new(body))).await?;
+    Ok(errors::name_methods(response))
+}
+
+/// While others wait for a place, a connection ends with its answer instead of being kept for later.
+fn close_when_full(mut response: axum::response::Response, places: &Semaphore) -> axum::response::Response {
+    if places.available_permits() == 0 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

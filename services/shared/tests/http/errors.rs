@@ -17,7 +17,7 @@ async fn another_method_is_refused_and_told_which_would_do() {
     let response = world.client.delete(world.url("/json")).send().await.unwrap();
     assert_eq!(response.headers()["allow"], "POST");
     let body = problem(response, 405, "method-not-allowed").await;
-    assert_eq!(body["detail"], "/json doesn't take DELETE; the header allow says what it takes");
+    assert_eq!(body["detail"], "/json doesn't take DELETE; it takes POST");
 }
 
 #[tokio::test]

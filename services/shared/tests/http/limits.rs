@@ -35,6 +35,21 @@ async fn too_many_requests_at_once_are_shed() {
 }
 
 #[tokio::test]
+async fn connections_past_the_limit_wait_for_a_place_and_are_all_served() {
+    let world = World::with(|config| config.http.max_connections = 2).await;
+    let clients = (0..20).map(|_| async {
+        let mut stream = world.connect().await;
+        stream.write_all(b"GET /crowd HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        // Kept-alive connections end by themselves once the server is full, so nobody waits for an idle one.
+        rest(&mut stream).await
+    });
+    let answers = tokio::time::timeout(Duration::from_mins(1), futures::future::join_all(clients)).await.unwrap();
+    assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")), "{answers:?}");
+    let most = world.gate.most_inside.load(std::sync::atomic::Ordering::SeqCst);
+    assert!((1..=2).contains(&most), "{most} at once");
+}
+
+#[tokio::test]
 async fn a_client_that_never_ends_its_headers_is_cut_off() {
     let world = World::with(|config| config.http.idle_timeout_ms = 50).await;
     for start in ["", "GET /text HTTP/1.1\r\nHost: localhost\r\nX-Slow: "] {

@@ -44,7 +44,13 @@ async fn text_is_compressed_and_pictures_and_events_are_not() {
     };
     assert_eq!(ask("/long", "gzip, br").await.as_deref(), Some("br"));
     assert_eq!(ask("/long", "gzip").await.as_deref(), Some("gzip"));
-    for (path, encodings) in [("/long", ""), ("/text", "gzip, br"), ("/image", "gzip, br"), ("/events", "gzip, br")] {
+    for (path, encodings) in [
+        ("/long", ""),
+        ("/text", "gzip, br"),
+        ("/nowhere", "gzip, br"),
+        ("/image", "gzip, br"),
+        ("/events", "gzip, br"),
+    ] {
         assert_eq!(ask(path, encodings).await, None, "{path}");
     }
 }

@@ -1,6 +1,14 @@
 //! A server on a free port, with routes that misbehave in every way the kit has to deal with.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Extension, Router,
@@ -47,6 +55,9 @@ pub(crate) struct World {
 pub(crate) struct Gate {
     pub(crate) reached: Notify,
     pub(crate) open: Notify,
+    inside: AtomicUsize,
+    /// The most requests that were in `/crowd` at the same time.
+    pub(crate) most_inside: AtomicUsize,
 }
 
 impl World {
@@ -137,6 +148,7 @@ fn routes(gate: Arc<Gate>) -> Router {
         .route("/full", get(|| async { Problem::queue_full("the queue is full", Duration::from_secs(7)) }))
         .route("/range", get(|| async { (StatusCode::RANGE_NOT_SATISFIABLE, [("content-range", "bytes */9")], "no") }))
         .route("/gate", get(wait_at_gate))
+        .route("/crowd", get(crowd))
         .route("/stuck", get(std::future::pending::<&'static str>))
         .route("/endless", get(|| async { Body::from_stream(stream::repeat_with(megabyte).map(Ok::<_, Infallible>)) }))
         .route("/quiet", get(|| async { Body::from_stream(quiet()) }))
@@ -187,6 +199,17 @@ async fn wait_at_gate(State(gate): State<Arc<Gate>>) -> &'static str {
     gate.reached.notify_one();
     gate.open.notified().await;
     "through"
+}
+
+/// Stays for long enough that everybody who may come in is there.
+async fn crowd(State(gate): State<Arc<Gate>>) -> &'static str {
+    let inside = gate.inside.fetch_add(1, Ordering::SeqCst) + 1;
+    gate.most_inside.fetch_max(inside, Ordering::SeqCst);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    gate.inside.fetch_sub(1, Ordering::SeqCst);
+    "ok"
 }
 
 async fn events(Extension(ShuttingDown(shutdown)): Extension<ShuttingDown>) -> impl IntoResponse {

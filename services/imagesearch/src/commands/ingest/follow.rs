@@ -48,7 +48,8 @@ pub(super) async fn until_done(
 }
 
 async fn ask(client: &Client, task_id: TaskId) -> anyhow::Result<Task> {
-    client.json(client.request(Method::GET, &format!("/api/v1/ingest/{task_id}"))?).await
+    let request = async || client.request(Method::GET, &format!("/api/v1/ingest/{task_id}"));
+    client.read(client.send_patiently(request).await?).await
 }
 
 /// What a task came to; none while it is alive.

@@ -1,9 +1,13 @@
 //! What is to be ingested: files, folders with all below them, URLs, lists on standard input.
 
-use std::io::{BufRead as _, Read as _};
+use std::{
+    ffi::{OsStr, OsString},
+    io::{BufRead as _, Read as _},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
-use camino::Utf8PathBuf;
 use url::Url;
 use walkdir::WalkDir;
 
@@ -14,33 +18,39 @@ const SNIFF_BYTES: u64 = 512;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
-    File(Utf8PathBuf),
+    File(PathBuf),
     Url(Url),
+    /// Named by the user or met in a folder; the rest goes on without it.
+    Unusable {
+        name: String,
+        reason: String,
+    },
 }
 
 /// What one request carries.
 #[derive(Debug)]
 pub(super) enum Batch {
-    File(Utf8PathBuf),
+    File(PathBuf),
     Urls(Vec<Url>),
 }
 
 /// Expands what the user named. Files inside folders that are not images are passed over; a file that is named itself
 /// is kept whatever it is, so that the server's answer tells what is wrong with it.
-pub(super) async fn gather(named: &[String]) -> anyhow::Result<Vec<Source>> {
+pub(super) async fn gather(named: &[OsString]) -> anyhow::Result<Vec<Source>> {
     let named = named.to_vec();
     tokio::task::spawn_blocking(move || {
         let mut found = Vec::new();
         for name in named {
             if name == "-" {
-                for line in std::io::stdin().lock().lines() {
+                for line in std::io::stdin().lock().split(b'\n') {
                     let line = line.context("cannot read the list on standard input")?;
-                    if !line.trim().is_empty() {
-                        expand(line.trim(), &mut found)?;
+                    let line = line.trim_ascii();
+                    if !line.is_empty() {
+                        expand(OsStr::from_bytes(line), &mut found);
                     }
                 }
             } else {
-                expand(&name, &mut found)?;
+                expand(&name, &mut found);
             }
         }
         Ok(found)
@@ -48,37 +58,54 @@ pub(super) async fn gather(named: &[String]) -> anyhow::Result<Vec<Source>> {
     .await?
 }
 
-fn expand(name: &str, found: &mut Vec<Source>) -> anyhow::Result<()> {
-    if name.starts_with("http://") || name.starts_with("https://") {
-        found.push(Source::Url(Url::parse(name).with_context(|| format!("{name:?} is not a URL"))?));
-        return Ok(());
+fn expand(name: &OsStr, found: &mut Vec<Source>) {
+    let unusable = |reason: String| Source::Unusable { name: name.to_string_lossy().into_owned(), reason };
+    if let Some((scheme, _)) =
+        name.to_str().and_then(|text| text.split_once("://").filter(|_| !Path::new(text).exists()))
+    {
+        found.push(match name.to_string_lossy().parse() {
+            Ok(url) if matches!(scheme, "http" | "https") => Source::Url(url),
+            Ok(_) => unusable(format!("{scheme}:// is not fetched; give http:// or https://")),
+            Err(error) => unusable(format!("it is not a URL: {error}")),
+        });
+        return;
     }
-    let metadata = std::fs::metadata(name).with_context(|| format!("cannot read {name}"))?;
-    if metadata.is_file() {
-        found.push(Source::File(name.into()));
-        return Ok(());
+    match std::fs::metadata(name) {
+        Ok(metadata) if metadata.is_dir() => walk(name, found),
+        Ok(_) => found.push(Source::File(name.into())),
+        Err(error) => found.push(unusable(format!("cannot read it: {error}"))),
     }
-    for entry in WalkDir::new(name).sort_by_file_name().follow_links(true) {
-        let entry = entry.with_context(|| format!("cannot list {name}"))?;
-        if !entry.file_type().is_file() {
-            continue;
-        }
-        let path = Utf8PathBuf::from_path_buf(entry.into_path())
-            .map_err(|path| anyhow::anyhow!("the name of {} is not UTF-8; rename it", path.display()))?;
-        if looks_like_an_image(&path) {
-            found.push(Source::File(path));
-        }
-    }
-    Ok(())
 }
 
-fn looks_like_an_image(path: &Utf8PathBuf) -> bool {
-    let Ok(file) = std::fs::File::open(path) else { return false };
+fn walk(folder: &OsStr, found: &mut Vec<Source>) {
+    let unusable = |path: &Path, error: &dyn std::fmt::Display| Source::Unusable {
+        name: path.display().to_string(),
+        reason: format!("cannot read it: {error}"),
+    };
+    for entry in WalkDir::new(folder).sort_by_file_name().follow_links(true) {
+        match entry {
+            Err(error) => {
+                let path = error.path().unwrap_or(Path::new(folder)).to_owned();
+                let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                found.push(unusable(&path, &reason));
+            }
+            Ok(entry) if entry.file_type().is_file() => match is_image(entry.path()) {
+                Ok(true) => found.push(Source::File(entry.into_path())),
+                Ok(false) => {}
+                Err(error) => found.push(unusable(entry.path(), &error)),
+            },
+            Ok(_) => {}
+        }
+    }
+}
+
+fn is_image(path: &Path) -> std::io::Result<bool> {
     let mut start = Vec::new();
-    file.take(SNIFF_BYTES).read_to_end(&mut start).is_ok() && embedding::media::sniff(&start).is_ok()
+    std::fs::File::open(path)?.take(SNIFF_BYTES).read_to_end(&mut start)?;
+    Ok(embedding::media::sniff(&start).is_ok())
 }
 
-/// One request a file; URLs go together.
+/// One request a file; URLs go together. What can't be sent is left out.
 pub(super) fn batches(found: Vec<Source>) -> Vec<Batch> {
     let mut urls = Vec::new();
     let mut batches = Vec::new();
@@ -86,6 +113,7 @@ pub(super) fn batches(found: Vec<Source>) -> Vec<Batch> {
         match source {
             Source::File(path) => batches.push(Batch::File(path)),
             Source::Url(url) => urls.push(url),
+            Source::Unusable { .. } => {}
         }
     }
     batches.extend(urls.chunks(URLS_PER_REQUEST).map(|chunk| Batch::Urls(chunk.to_vec())));

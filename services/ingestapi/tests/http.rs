@@ -5,9 +5,13 @@
 mod api;
 
 use api::{Api, answer, file, png};
+use bytes::Bytes;
 use camino::Utf8PathBuf;
-use futures::StreamExt;
-use reqwest::{Method, multipart::Form};
+use futures::{StreamExt, stream};
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 use serde_json::{Value, json};
 use shared::{
     ImageId,
@@ -206,6 +210,18 @@ async fn a_client_that_is_cut_off_leaves_nothing() {
     while !api.stored_files().is_empty() {
         tokio::task::yield_now().await;
     }
+    assert_eq!(api.get("/api/v1/ingest").await.1["counts"]["queued"], 0);
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_is_told_and_leaves_nothing() {
+    let api = Api::configured(Auth::off(), |config| config.http.idle_timeout_ms = 100).await;
+    let start = Bytes::from(png(1));
+    let stalled = stream::iter([Ok::<_, std::io::Error>(start)]).chain(stream::pending());
+    let part = Part::stream(reqwest::Body::wrap_stream(stalled)).file_name("slow.png");
+    let (status, body) = api.post_form(Form::new().part("file", part)).await;
+    assert_eq!((status, body["status"].as_u64()), (408, Some(408)), "{body}");
+    assert!(api.stored_files().is_empty());
     assert_eq!(api.get("/api/v1/ingest").await.1["counts"]["queued"], 0);
 }
 

@@ -8,5 +8,6 @@ mod ingest;
 mod kill;
 mod photos;
 mod problems;
+mod process;
 mod search;
 mod server;

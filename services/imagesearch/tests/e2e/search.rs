@@ -95,6 +95,10 @@ async fn a_list_pages_through_everything_once() {
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         path = format!("/api/v1/image?limit=4&cursor={cursor}");
     }
+    let newest = server.get_json("/api/v1/image?order=created%20desc").await;
+    let mut oldest = ids(&server.get_json("/api/v1/image?order=created").await["images"]);
+    oldest.reverse();
+    assert_eq!((ids(&newest["images"]), oldest), (found.clone(), found.clone()), "newest first unless asked otherwise");
     found.sort();
     animals.sort();
     assert_eq!(found, animals);

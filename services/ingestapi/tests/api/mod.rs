@@ -35,12 +35,19 @@ impl Api {
     }
 
     pub(crate) async fn with(max_image_bytes: u64, max_jobs: u64, auth: Arc<Auth>) -> Self {
+        Self::configured(auth, |config| {
+            config.ingestapi.max_image_bytes = max_image_bytes;
+            config.queue = Queue::Sqlite { path: None, max_jobs, keep_tasks: 1000 };
+        })
+        .await
+    }
+
+    pub(crate) async fn configured(auth: Arc<Auth>, change: impl FnOnce(&mut Config)) -> Self {
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let data_dir = Utf8PathBuf::from_path_buf(folder.path().to_owned()).expect("a UTF-8 path");
-        let queue = Queue::Sqlite { path: None, max_jobs, keep_tasks: 1000 };
-        let mut config = Config { data_dir, queue, ..Config::default() };
-        config.ingestapi.max_image_bytes = max_image_bytes;
+        let mut config = Config { data_dir, ..Config::default() };
         config.ingestapi.max_items = 1000;
+        change(&mut config);
         let stores = backends::open(&config).await.expect("stores");
         let model = ModelFingerprint("0123456789abcdef".into());
         let collection = stores.open_collection(&model, 4).await.expect("a collection").collection;

@@ -219,3 +219,39 @@ async fn metadata_changed_before_the_work_is_what_filters_see() {
     assert_eq!((count("tags:\"after\"").await, count("caption:cat").await), (0, 1));
     worker.drain().await;
 }
+
+#[tokio::test]
+async fn exif_facts_are_kept_only_when_asked_for() {
+    for wanted in [false, true] {
+        let world = World::with(|config| {
+            config.ingestworker.keep_exif_date = wanted;
+            config.ingestworker.keep_exif_location = wanted;
+        })
+        .await;
+        let worker = world.worker();
+        let (task_id, image_id) = world.upload(photo("../images/located.jpg")).await;
+        assert_eq!(world.ended(task_id).await.status, TaskStatus::Indexed);
+        let record = world.stores.records.get(image_id).await.unwrap().expect("a record");
+        let facts = record.document().and_then(|document| document.facts.clone()).expect("facts");
+        assert_eq!(
+            (facts.exif_date.is_some(), facts.latitude.is_some(), facts.longitude.is_some()),
+            (wanted, wanted, wanted)
+        );
+        worker.drain().await;
+    }
+}
+
+#[tokio::test]
+async fn a_photo_cut_short_is_indexed_and_marked_as_partial() {
+    let world = World::start().await;
+    let worker = world.worker();
+    let whole = photo("cat.jpg");
+    for kept in [whole.len() - 92, whole.len() / 2] {
+        let (task_id, image_id) = world.upload(whole.slice(..kept)).await;
+        let task = world.ended(task_id).await;
+        assert_eq!((task.status, task.attempts), (TaskStatus::Indexed, 1), "{task:?}");
+        let record = world.stores.records.get(image_id).await.unwrap().expect("a record");
+        assert!(record.document().and_then(|document| document.facts.as_ref()).expect("facts").partial);
+    }
+    worker.drain().await;
+}

@@ -55,6 +55,6 @@ pub(super) fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     })
 }
 
-pub(super) fn find<'a>(bytes: &'a [u8], kind: [u8; 4]) -> Option<&'a [u8]> {
+pub(super) fn find(bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     boxes(bytes).find(|(found, _)| *found == kind).map(|(_, content)| content)
 }

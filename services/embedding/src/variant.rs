@@ -204,4 +204,12 @@ mod tests {
         assert_eq!(picture.dimensions(), (320, 240));
         assert!(picture.get_pixel(300, 100)[2] > 200);
     }
+
+    #[test]
+    fn an_avif_that_lies_on_its_side_has_upright_variants() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/images/orientation_6.avif");
+        let original = std::fs::read(path).unwrap();
+        let picture = rendered(&original, Some(72), None, Fit::Contain, Format::Webp);
+        assert_eq!(picture.dimensions(), (72, 48));
+    }
 }

@@ -2,9 +2,11 @@
 //! Every fault is a property of the bytes: trying again can't help.
 
 mod alpha;
+mod avif;
 mod color;
 mod jpeg;
 mod orient;
+mod palette;
 mod raster;
 #[cfg(test)]
 mod tests;
@@ -115,6 +117,7 @@ pub fn decode(bytes: &[u8], target: Target, limits: &Limits) -> Result<Decoded, 
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         let stored = match media {
             MediaType::Jpeg => jpeg::decode(bytes, target, limits),
+            MediaType::Avif => avif::decode(bytes, limits),
             MediaType::Png | MediaType::Webp | MediaType::Gif | MediaType::Bmp | MediaType::Tiff => {
                 raster::decode(bytes, media, limits)
             }

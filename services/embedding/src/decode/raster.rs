@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult};
 
-use super::{DecodeError, LimitKind, Limits, Stored};
+use super::{DecodeError, LimitKind, Limits, Stored, palette};
 use crate::{
     exif::Exif,
     media::{MediaType, UnsupportedType},
@@ -16,13 +16,18 @@ pub(super) fn decode(bytes: &[u8], media: MediaType, limits: &Limits) -> Result<
     if let Some((width, height)) = png_size(bytes, media) {
         limits.check_pixels(width, height)?;
     }
-    let mut decoder = open(bytes, media, limits).map_err(fault)?;
+    let palette = if media == MediaType::Tiff { palette::without_palette(bytes) } else { None };
+    let stored = palette.as_ref().map_or(bytes, |(gray, _)| gray);
+    let mut decoder = open(stored, media, limits).map_err(fault)?;
     let (width, height) = decoder.dimensions();
     limits.check_pixels(width, height)?;
     limits.check(LimitKind::MemoryBytes, memory_bytes(&decoder))?;
     let icc_profile = decoder.icc_profile().ok().flatten();
     let exif = exif(&mut decoder, bytes, media);
-    let pixels = DynamicImage::from_decoder(decoder).map_err(fault)?;
+    let mut pixels = DynamicImage::from_decoder(decoder).map_err(fault)?;
+    if let Some((_, colors)) = &palette {
+        pixels = palette::look_up(pixels, colors);
+    }
     Ok(Stored { pixels, icc_profile, exif, full_width: width, full_height: height, partial: false })
 }
 
@@ -31,6 +36,7 @@ fn open<'a>(bytes: &'a [u8], media: MediaType, limits: &Limits) -> ImageResult<i
         MediaType::Jpeg => ImageFormat::Jpeg,
         MediaType::Png => ImageFormat::Png,
         MediaType::Webp => ImageFormat::WebP,
+        MediaType::Avif => ImageFormat::Avif,
         MediaType::Gif => ImageFormat::Gif,
         MediaType::Bmp => ImageFormat::Bmp,
         MediaType::Tiff => ImageFormat::Tiff,

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod avif;
+
 use std::{fs, path::Path};
 
 use image::Rgb;
@@ -88,6 +90,9 @@ fn jpeg_webp_gif_bmp_and_tiff_show_the_same_scene() {
     }
     for compression in ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"] {
         assert_fields(&format!("rgb_{compression}.tiff"), SCENE, 0);
+    }
+    for name in ["palette8.tiff", "palette8_lzw.tiff", "palette8_big_endian.tiff"] {
+        assert_fields(name, SCENE, 0);
     }
 }
 
@@ -228,13 +233,13 @@ fn what_is_not_an_image_is_refused_by_name() {
     let error = decode(b"%PDF-1.7", Target::Full, &Limits::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "this looks like a PDF document, which cannot be read; send a JPEG, PNG, WebP, GIF, BMP or TIFF image"
+        "this looks like a PDF document, which cannot be read; send a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF image"
     );
 }
 
 #[test]
 fn a_kind_that_its_decoder_lacks_is_refused_by_name() {
-    let error = decode(&fixture("images/palette8.tiff"), Target::Full, &Limits::default()).unwrap_err();
+    let error = decode(&fixture("images/ycbcr.tiff"), Target::Full, &Limits::default()).unwrap_err();
     assert!(matches!(&error, DecodeError::UnsupportedType(_)), "{error}");
     assert!(error.to_string().starts_with("this looks like a rare kind of TIFF"), "{error}");
 }
@@ -269,7 +274,13 @@ fn a_large_jpeg_is_decoded_no_larger_than_needed() {
 #[test]
 fn any_cut_or_flipped_byte_is_an_answer_and_never_a_panic() {
     let names = ["rgba16.png", "progressive.jpg", "cmyk_adobe_2.jpg", "located.jpg", "lossy.webp", "transparent.gif"];
-    for name in names.into_iter().chain(["palette8.bmp", "rgb_packbits.tiff", "orientation_6.webp"]) {
+    for name in names.into_iter().chain([
+        "palette8.bmp",
+        "rgb_packbits.tiff",
+        "palette8.tiff",
+        "orientation_6.webp",
+        "transparent.avif",
+    ]) {
         let image = fixture(&format!("images/{name}"));
         for at in (0..image.len()).step_by(1 + image.len() / 97) {
             let mut flipped = image.clone();

@@ -12,14 +12,12 @@ use std::{borrow::Cow, fmt};
 pub const SNIFF_BYTES: usize = 4096;
 
 /// The formats that are decoded.
-///
-/// AVIF is not among them: its maintained decoder in Rust (`avif-decode` 3, on rav1d) needs Rust 1.98, and `image`'s needs a
-/// newer libdav1d than Debian 12 has. It is refused by name until the toolchain moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MediaType {
     Jpeg,
     Png,
     Webp,
+    Avif,
     Gif,
     Bmp,
     Tiff,
@@ -32,6 +30,7 @@ impl MediaType {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
             Self::Webp => "image/webp",
+            Self::Avif => "image/avif",
             Self::Gif => "image/gif",
             Self::Bmp => "image/bmp",
             Self::Tiff => "image/tiff",
@@ -44,6 +43,7 @@ impl MediaType {
             Self::Jpeg => "jpg",
             Self::Png => "png",
             Self::Webp => "webp",
+            Self::Avif => "avif",
             Self::Gif => "gif",
             Self::Bmp => "bmp",
             Self::Tiff => "tiff",
@@ -58,6 +58,7 @@ impl fmt::Display for MediaType {
             Self::Jpeg => "JPEG",
             Self::Png => "PNG",
             Self::Webp => "WebP",
+            Self::Avif => "AVIF",
             Self::Gif => "GIF",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
@@ -67,7 +68,7 @@ impl fmt::Display for MediaType {
 
 /// A file that isn't decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this looks like {looks_like}, which cannot be read; send a JPEG, PNG, WebP, GIF, BMP or TIFF image")]
+#[error("this looks like {looks_like}, which cannot be read; send a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF image")]
 pub struct UnsupportedType {
     /// For people, with its article: "an SVG drawing".
     pub looks_like: Cow<'static, str>,

@@ -18,7 +18,7 @@ pub(super) fn decodable(prefix: &[u8]) -> Option<MediaType> {
             let header = rest.get(12..16)?.try_into().ok().map(u32::from_le_bytes)?;
             BMP_HEADER_BYTES.contains(&header).then_some(MediaType::Bmp)
         }
-        _ => None,
+        _ => (iso_media(prefix)? == AVIF).then_some(MediaType::Avif),
     }
 }
 
@@ -88,6 +88,8 @@ const SIGNATURES: &[(usize, &[u8], &str)] = &[
     (0, b"MZ", "a program"),
 ];
 
+const AVIF: &str = "an AVIF image";
+
 /// ISO base media: HEIF, AVIF, camera files and videos share one container and differ by brand.
 fn iso_media(prefix: &[u8]) -> Option<&'static str> {
     if !at(prefix, 4, b"ftyp") {
@@ -98,7 +100,7 @@ fn iso_media(prefix: &[u8]) -> Option<&'static str> {
     let major = brands.next()?;
     // `mif1` only says that it is a still picture; the compatible brands say of which codec.
     let mut of_codec = std::iter::once(major).chain(brands).filter_map(|brand| match brand {
-        b"avif" | b"avis" => Some("an AVIF image"),
+        b"avif" | b"avis" => Some(AVIF),
         b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => Some("a HEIC image"),
         b"crx " => Some("a camera RAW file (CR3)"),
         _ => None,

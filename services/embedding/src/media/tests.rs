@@ -26,6 +26,8 @@ fn the_type_comes_from_the_bytes() {
     assert_eq!(sniff(b"GIF89a\x01\0"), Ok(MediaType::Gif));
     assert_eq!(sniff(b"RIFF\x10\0\0\0WEBPVP8 "), Ok(MediaType::Webp));
     assert_eq!(sniff(b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"), Ok(MediaType::Bmp));
+    assert_eq!(sniff(b"\0\0\0\x1cftypavif\0\0\0\0mif1miafavif"), Ok(MediaType::Avif));
+    assert_eq!(sniff(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf"), Ok(MediaType::Avif));
     assert_eq!(sniff(&tiff(&[(256, 4, 10)])), Ok(MediaType::Tiff));
     assert_eq!(sniff(b"MM\0\x2a\0\0\0\x08\0\0"), Ok(MediaType::Tiff));
 }
@@ -34,7 +36,6 @@ fn the_type_comes_from_the_bytes() {
 fn what_cannot_be_read_is_named() {
     assert_eq!(refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), "a HEIC image");
     assert_eq!(refusal(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic"), "a HEIC image");
-    assert_eq!(refusal(b"\0\0\0\x1cftypavif\0\0\0\0mif1miafavif"), "an AVIF image");
     assert_eq!(refusal(b"\0\0\0\x18ftypisom\0\0\0\0isommp42"), "an MP4 video");
     assert_eq!(refusal(b"\0\0\0\x14ftypqt  \0\0\0\0qt  "), "a QuickTime video");
     assert_eq!(refusal(b"\x1a\x45\xdf\xa3\x01"), "a Matroska or WebM video");

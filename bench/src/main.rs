@@ -30,6 +30,9 @@ struct Arguments {
     /// Images in the index that is searched
     #[arg(long, default_value_t = 100_000)]
     images: usize,
+    /// Only fill a data folder with so many images, and end
+    #[arg(long, hide = true)]
+    fill: Option<Utf8PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,7 +51,10 @@ enum Part {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Arguments { parts, program, python, rounds, images } = Arguments::parse();
+    let Arguments { parts, program, python, rounds, images, fill } = Arguments::parse();
+    if let Some(data_dir) = fill {
+        return search::fill(&data_dir, images).await;
+    }
     let parts = if parts.is_empty() { Part::value_variants().to_vec() } else { parts };
     report::machine()?;
     for part in parts {

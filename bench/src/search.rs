@@ -3,11 +3,12 @@
 
 use std::{
     ops::Range,
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use backends::{Stores, index::Point, keys, objects::PutCondition};
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -42,7 +43,11 @@ const WORDS: [&str; 16] = [
 pub(crate) async fn measure(program: &Utf8Path, images: usize) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let data_dir = Utf8PathBuf::try_from(folder.path().join("data"))?;
-    fill(&data_dir, images).await?;
+    // By a process of its own, since an index belongs to its process until that ends.
+    let fill = Command::new(std::env::current_exe()?)
+        .args(["--program", program.as_str(), "--fill", data_dir.as_str(), "--images", &images.to_string()])
+        .status()?;
+    ensure!(fill.success(), "the stores could not be filled");
     let server = Server::start(program, &data_dir).await?;
     server.until_swept(&data_dir).await?;
 
@@ -143,7 +148,7 @@ async fn while_ingesting(server: &Server) -> Result<(Times, Times)> {
 
 /// Fills the stores of a data folder as an ingest of so many images leaves them, with vectors scattered around those of
 /// the photos, and bytes that only have the right length.
-async fn fill(data_dir: &Utf8Path, images: usize) -> Result<()> {
+pub(crate) async fn fill(data_dir: &Utf8Path, images: usize) -> Result<()> {
     let variables = [("IMAGESEARCH_DATA_DIR".into(), data_dir.to_string().into())];
     let config: Config = config::load(&config::Source::Role("none"), variables)?;
     let embedder = Embedder::load(Bundle::open(&images::model())?, EmbedderOptions::default()).await?;

@@ -27,7 +27,7 @@ struct Arguments {
     /// Times that each comparison is repeated; its sides take turns
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Images in the index that is searched
+    /// Images in the index that is searched; fewer than 20,000 have no graph to wait for
     #[arg(long, default_value_t = 100_000)]
     images: usize,
     /// Only fill a data folder with so many images, and end

@@ -1,4 +1,5 @@
-//! Requests a second for one original of 100 kB, against nginx serving the same file, both asked by `wrk`.
+//! Requests a second for one original of 100 kB, against nginx serving the same file, both asked by `wrk`. Both write a
+//! line for each request into a file, as they do by default.
 
 use std::{
     fs,
@@ -78,7 +79,7 @@ impl Nginx {
             "daemon off; pid {root}/nginx.pid; error_log {root}/nginx.log; worker_processes {cores};
              events {{ worker_connections 1024; }}
              http {{
-                 access_log off; sendfile on; tcp_nopush on; open_file_cache max=100;
+                 access_log {root}/access.log; sendfile on; tcp_nopush on; open_file_cache max=100;
                  types {{ image/jpeg jpg; }}
                  server {{ listen 127.0.0.1:{port}; root {root}; }}
              }}"

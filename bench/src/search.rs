@@ -49,7 +49,9 @@ pub(crate) async fn measure(program: &Utf8Path, images: usize) -> Result<()> {
         .status()?;
     ensure!(fill.success(), "the stores could not be filled");
     let server = Server::start(program, &data_dir).await?;
-    server.until_swept(&data_dir).await?;
+    // What a start does in the background, which is over a minute later.
+    server.until_logged(&data_dir, "swept: ").await?;
+    server.until_logged(&data_dir, "optimised the index").await?;
 
     ask(&server, QUERIES..QUERIES + 100).await?;
     let idle = ask(&server, 0..QUERIES).await?;

@@ -83,11 +83,11 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until the comparison of all stores that follows a start is over.
-    pub(crate) async fn until_swept(&self, data_dir: &Utf8Path) -> Result<()> {
+    /// Waits until the log has a line with this text.
+    pub(crate) async fn until_logged(&self, data_dir: &Utf8Path, text: &str) -> Result<()> {
         let started = Instant::now();
-        while !fs::read_to_string(data_dir.with_extension("log"))?.contains("swept: ") {
-            ensure!(started.elapsed() < DEADLINE, "the sweep did not end");
+        while !fs::read_to_string(data_dir.with_extension("log"))?.contains(text) {
+            ensure!(started.elapsed() < DEADLINE, "the log never said {text:?}");
             tokio::time::sleep(100 * POLL).await;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use embedding::EmbedError;
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, stream};
 use shared::{FailureCode, ImageFacts, ImageId};
 use tokio::sync::mpsc;
 
@@ -20,17 +20,26 @@ pub(crate) struct Embedded {
 /// What came to no end so often goes alone: if it is what makes a whole batch fail, it takes no others with it again.
 const ATTEMPTS_IN_COMPANY: u32 = 2;
 
-pub(crate) async fn run(worker: Arc<Worker>, mut prepared: mpsc::Receiver<Prepared>, done: mpsc::Sender<Embedded>) {
-    let mut ready = Vec::new();
-    while prepared.recv_many(&mut ready, worker.settings.batch_size).await > 0 {
-        ready.retain(|job: &Prepared| !job.held.is_lost());
-        let (suspects, others): (Vec<_>, Vec<_>) =
-            ready.drain(..).partition(|job| job.held.attempt() > ATTEMPTS_IN_COMPANY);
-        let batches = suspects.into_iter().map(|job| vec![job]).chain((!others.is_empty()).then_some(others));
-        for batch in batches {
-            embed(&worker, batch, &done).await;
-        }
-    }
+/// Batches under way: while one is written down, the next one computes.
+const PARALLEL_BATCHES: usize = 2;
+
+pub(crate) async fn run(worker: Arc<Worker>, prepared: mpsc::Receiver<Prepared>, done: mpsc::Sender<Embedded>) {
+    let batch_size = worker.settings.batch_size;
+    let received = stream::unfold(prepared, |mut prepared| async move {
+        let mut ready = Vec::new();
+        (prepared.recv_many(&mut ready, batch_size).await > 0).then_some((ready, prepared))
+    });
+    received
+        .flat_map(|ready| stream::iter(batches(ready)))
+        .for_each_concurrent(PARALLEL_BATCHES, |batch| embed(&worker, batch, &done))
+        .await;
+}
+
+fn batches(mut ready: Vec<Prepared>) -> Vec<Vec<Prepared>> {
+    ready.retain(|job| !job.held.is_lost());
+    let (suspects, others): (Vec<_>, Vec<_>) =
+        ready.into_iter().partition(|job| job.held.attempt() > ATTEMPTS_IN_COMPANY);
+    suspects.into_iter().map(|job| vec![job]).chain((!others.is_empty()).then_some(others)).collect()
 }
 
 async fn embed(worker: &Worker, batch: Vec<Prepared>, done: &mpsc::Sender<Embedded>) {

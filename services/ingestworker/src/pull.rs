@@ -40,7 +40,8 @@ pub(crate) async fn run(worker: Arc<Worker>, drain: CancellationToken) {
     let leases =
         Leases::new(worker.stores.queue.clone(), settings.retry.clone(), settings.lease, settings.max_in_flight);
     let (ready, prepared) = mpsc::channel(settings.batch_size);
-    let (done, embedded) = mpsc::channel(settings.batch_size);
+    // Vectors are small, and never more than there are jobs in flight.
+    let (done, embedded) = mpsc::channel(settings.max_in_flight);
     // Dropping the set stops everything.
     let mut tasks = JoinSet::new();
     tasks.spawn(keep_alive(leases.clone()));

@@ -21,12 +21,15 @@ use crate::{
 /// Records and tasks of a batch written at once.
 const PARALLEL_WRITES: usize = 16;
 
+/// Images that are written in one go; more than are embedded at once, since every go waits for the disk.
+const BATCH: usize = 64;
+
 /// A job with all that the index needs.
 type Described = (Held, projection::Embedded);
 
 pub(crate) async fn run(worker: Arc<Worker>, mut embedded: mpsc::Receiver<Embedded>) {
     let mut ready = Vec::new();
-    while embedded.recv_many(&mut ready, worker.settings.batch_size).await > 0 {
+    while embedded.recv_many(&mut ready, BATCH).await > 0 {
         ready.retain(|job: &Embedded| !job.held.is_lost());
         let described = stream::iter(ready.drain(..).map(|job| describe(&worker, job)))
             .buffered(PARALLEL_WRITES)

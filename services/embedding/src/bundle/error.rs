@@ -9,6 +9,8 @@ use crate::{checksum::Checksum, model_error::ModelError, runtime::RuntimeError};
 /// A model that can't be used. Found before anything is served with it.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
+    #[error("no threads can be started for ingest; raise the limit on processes")]
+    Threads(#[source] rayon::ThreadPoolBuildError),
     #[error(
         "{folder} holds no model: expected model.yaml, a Hugging Face ONNX export (onnx/vision_model.onnx and \
          onnx/text_model.onnx) or an Immich export (visual/model.onnx and textual/model.onnx)"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::pool::SessionPool;
+use super::{background::Background, pool::SessionPool};
 use crate::{graph::ImageGraph, model_error::ModelError, vector::finish};
 
 /// A vector, or why there is none, for each image of a batch.
@@ -13,6 +13,7 @@ pub(super) type Vectors = Vec<Result<Vec<f32>, ModelError>>;
 pub(super) struct ImageModel {
     pub(super) runner: Arc<ImageRunner>,
     pub(super) batch: SessionPool,
+    pub(super) background: Arc<Background>,
     pub(super) interactive: SessionPool,
 }
 
@@ -50,7 +51,7 @@ impl ImageModel {
         let share = images.len().div_ceil(self.batch.idle().max(1)).clamp(1, batch_size.max(1));
         let runs = into_chunks(images, share).into_iter().map(|images| {
             let runner = Arc::clone(&self.runner);
-            self.batch.run(move |session| runner.run(session, &images))
+            self.batch.run_in(&self.background, move |session| runner.run(session, &images))
         });
         join_all(runs).await.into_iter().flatten().collect()
     }

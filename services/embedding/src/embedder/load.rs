@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     EmbedderOptions, Inner, QUERY_DECODES,
+    background::Background,
     image::{ImageModel, ImageRunner},
     pool::SessionPool,
     query::{TextModel, TextRunner},
@@ -77,13 +78,16 @@ fn load_image(
     let dimension = try_image(&path, &runner, &mut interactive)?;
     let mut batch = Vec::new();
     let plan = Plan::of(&path, options.threads);
+    let background = Background::new(plan.sessions + options.decode_threads).map_err(BundleError::Threads)?;
     for _ in 0..plan.sessions {
-        let mut session = open(environment, &path, plan.threads, Load::Steady)?;
+        // There, because a session's own threads are as nice as the one that opens it.
+        let mut session = background.install(|| open(environment, &path, plan.threads, Load::Steady))?;
         try_image(&path, &runner, &mut session)?;
         batch.push(session);
     }
     let [batch, interactive] = [batch, vec![interactive]].map(SessionPool::new);
-    Ok((ImageModel { runner: Arc::new(runner), batch, interactive }, dimension))
+    let background = Arc::new(background);
+    Ok((ImageModel { runner: Arc::new(runner), batch, background, interactive }, dimension))
 }
 
 fn load_text(

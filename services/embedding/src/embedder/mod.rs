@@ -1,6 +1,7 @@
 //! The embedding pipeline: bytes or text in, unit vectors out. Bounded at every stage, off the async threads, and with
 //! separate sessions, so that who searches never waits behind an ingest batch.
 
+mod background;
 mod image;
 mod load;
 mod pool;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use camino::Utf8PathBuf;
 use shared::{ImageFacts, ModelFingerprint};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use self::pool::off_thread;
 use self::{image::ImageModel, pool::acquire, query::TextModel};
@@ -53,7 +54,7 @@ impl Default for EmbedderOptions {
             ort_library: None,
             threads,
             decode_threads: threads,
-            batch_size: 8,
+            batch_size: 4,
             text_cache_entries: 4_096,
             limits: Limits::default(),
         }
@@ -138,13 +139,17 @@ impl Embedder {
 
     /// The vector of an image that somebody waits for.
     pub async fn embed_query_image(&self, bytes: Bytes) -> Result<Vec<f32>, EmbedError> {
-        let prepared = self.decode(bytes, &self.0.query_decodes).await?;
+        let place = acquire(&self.0.query_decodes).await;
+        let inner = Arc::clone(&self.0);
+        let prepared = off_thread(move || inner.prepare_now(&bytes, place)).await?;
         Ok(self.0.image.embed_now(prepared.pixels).await?)
     }
 
     /// Decodes and preprocesses an image. As many at once as `decode_threads`; further callers wait.
     pub async fn prepare(&self, bytes: Bytes) -> Result<Prepared, DecodeError> {
-        self.decode(bytes, &self.0.ingest_decodes).await
+        let place = acquire(&self.0.ingest_decodes).await;
+        let inner = Arc::clone(&self.0);
+        self.0.image.background.run(move || inner.prepare_now(&bytes, place)).await
     }
 
     /// The vectors of a batch, in its order, each with what was found in its bytes.
@@ -153,22 +158,11 @@ impl Embedder {
         let vectors = self.0.image.embed_batch(pixels, self.0.batch_size).await;
         vectors.into_iter().zip(facts).map(|(vector, facts)| Ok((vector?, facts))).collect()
     }
-
-    async fn decode(&self, bytes: Bytes, places: &Arc<Semaphore>) -> Result<Prepared, DecodeError> {
-        let place = acquire(places).await;
-        let inner = Arc::clone(&self.0);
-        off_thread(move || {
-            let prepared = inner.prepare_now(&bytes);
-            // Held by the work and not by the caller, who may be gone while a large picture still takes its memory.
-            drop(place);
-            prepared
-        })
-        .await
-    }
 }
 
 impl Inner {
-    fn prepare_now(&self, bytes: &[u8]) -> Result<Prepared, DecodeError> {
+    /// The place is held by the work and not by the caller, who may be gone while a large picture still takes its memory.
+    fn prepare_now(&self, bytes: &[u8], _place: OwnedSemaphorePermit) -> Result<Prepared, DecodeError> {
         let decoded = decode::decode(bytes, self.preprocess.decode_target(), &self.limits)?;
         Ok(Prepared {
             pixels: self.preprocess.pixels(&decoded.rgb),

@@ -9,6 +9,8 @@ use ort::session::Session;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
+use super::background::Background;
+
 /// Equal sessions of one graph. As many runs at once as there are sessions; the others wait in order of arrival.
 #[derive(Clone)]
 pub(super) struct SessionPool {
@@ -28,13 +30,24 @@ impl SessionPool {
 
     /// Runs `work` with a session of its own, off the async threads. A caller that goes away before its turn runs nothing.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Session) -> T + Send + 'static) -> T {
+        let lease = self.lease().await;
+        off_thread(move || lease.with(work)).await
+    }
+
+    /// The same, on threads that give way.
+    pub(super) async fn run_in<T: Send + 'static>(
+        &self,
+        background: &Background,
+        work: impl FnOnce(&mut Session) -> T + Send + 'static,
+    ) -> T {
+        let lease = self.lease().await;
+        background.run(move || lease.with(work)).await
+    }
+
+    async fn lease(&self) -> Lease {
         let permit = acquire(&self.permits).await;
-        let idle = Arc::clone(&self.idle);
-        off_thread(move || {
-            let mut lease = Lease::take(idle, permit);
-            work(lease.session.as_mut().expect("there are as many permits as sessions"))
-        })
-        .await
+        let session = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Lease { session, idle: Arc::clone(&self.idle), _permit: permit }
     }
 }
 
@@ -46,9 +59,8 @@ struct Lease {
 }
 
 impl Lease {
-    fn take(idle: Arc<Mutex<Vec<Session>>>, permit: OwnedSemaphorePermit) -> Self {
-        let session = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Self { session, idle, _permit: permit }
+    fn with<T>(mut self, work: impl FnOnce(&mut Session) -> T) -> T {
+        work(self.session.as_mut().expect("there are as many permits as sessions"))
     }
 }
 

@@ -44,7 +44,7 @@ impl Default for IngestApi {
 impl Default for IngestWorker {
     fn default() -> Self {
         Self {
-            batch_size: 16,
+            batch_size: 4,
             max_in_flight: 64,
             lease_ms: 30_000,
             max_attempts: 8,

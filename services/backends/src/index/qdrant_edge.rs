@@ -9,8 +9,6 @@ mod identity;
 mod journal;
 mod listing;
 mod maintenance;
-#[cfg(test)]
-mod measure;
 mod payload;
 mod searching;
 mod shard;

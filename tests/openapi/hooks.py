@@ -15,4 +15,13 @@ def bulk_lines(context, value):
 @schemathesis.hook
 def filter_query(context, query):
     """`?limit=` counts as absent, as forms send it, although an empty text is no number."""
-    return all(value != "" for value in (query or {}).values())
+    return not any(is_sent_empty(value) for value in (query or {}).values())
+
+
+def is_sent_empty(value):
+    """Lists and objects of nothing, too, are sent as nothing."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return all(is_sent_empty(part) for part in value)
+    return value in ("", None)

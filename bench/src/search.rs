@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use backends::{Stores, index::Point, keys, objects::PutCondition};
+use backends::{Stores, index::Point, keys, objects::PutCondition, queue::Outcome};
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 use embedding::{Bundle, Embedder, EmbedderOptions};
@@ -17,7 +17,8 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use shared::{
-    CopyId, ImageDocument, ImageId, ImageRecord, Metadata, RecordState, Version,
+    CopyId, ImageDocument, ImageId, ImageRecord, Job, JobSource, Metadata, ModelFingerprint, RecordState, TaskId,
+    TaskResult, Version,
     config::{self, Config},
 };
 
@@ -56,6 +57,7 @@ pub(crate) async fn measure(program: &Utf8Path, images: usize) -> Result<()> {
     ask(&server, QUERIES..QUERIES + 100).await?;
     let idle = ask(&server, 0..QUERIES).await?;
     let cached = ask_again(&server).await?;
+    let lists = list_tasks(&server, images).await?;
     let (busy, cached_busy) = while_ingesting(&server).await?;
 
     let title = format!("Search over HTTP, {images} images");
@@ -76,7 +78,39 @@ pub(crate) async fn measure(program: &Utf8Path, images: usize) -> Result<()> {
         ]);
     }
     report::end();
+
+    report::table(&format!("Tasks by status, {images} of them"), &["100 a page", "p50", "longest", "target"]);
+    for (name, times_ms) in lists {
+        report::row(&[
+            name.to_owned(),
+            format!("{:.2} ms", quantile(&times_ms, 0.5)),
+            format!("{:.2} ms", quantile(&times_ms, 1.0)),
+            "≤ 100 ms".to_owned(),
+        ]);
+    }
+    report::end();
     Ok(())
+}
+
+/// Times in milliseconds of lists of tasks: of a status that all have, page after page from the newest on, and of one that
+/// none has.
+async fn list_tasks(server: &Server, images: usize) -> Result<[(&'static str, Vec<f64>); 2]> {
+    let mut times = [Vec::new(), Vec::new()];
+    let mut cursor = String::new();
+    for _ in 0..images.min(20_000) / 100 {
+        let started = Instant::now();
+        let page = server.get_json(&format!("/api/v1/ingest?status=indexed&limit=100{cursor}")).await?;
+        times[0].push(milliseconds(started.elapsed()));
+        ensure!(page["tasks"].as_array().is_some_and(|tasks| tasks.len() == 100), "there are fewer tasks than images");
+        cursor = page["next_cursor"].as_str().map(|next| format!("&cursor={next}")).unwrap_or_default();
+
+        let started = Instant::now();
+        let page = server.get_json("/api/v1/ingest?status=failed&limit=100").await?;
+        times[1].push(milliseconds(started.elapsed()));
+        ensure!(page["tasks"].as_array().is_some_and(Vec::is_empty), "a task failed");
+    }
+    let [all, none] = times;
+    Ok([("a status that all have", all), ("a status that none has", none)])
 }
 
 /// Times in milliseconds.
@@ -173,6 +207,7 @@ pub(crate) async fn fill(data_dir: &Utf8Path, images: usize) -> Result<()> {
             })
             .collect();
         collection.upsert(&points).await?;
+        end_tasks(&stores, embedder.fingerprint(), &points).await?;
         let writes = points.into_iter().map(|point| store(&stores, point.document)).collect::<Vec<_>>();
         futures::stream::iter(writes).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
         eprint!("\r{} of {images} images", first + BATCH);
@@ -203,6 +238,29 @@ fn scattered(center: &[f32], random: &mut SmallRng) -> Vec<f32> {
     let vector: Vec<f32> = center.iter().map(|value| value + SPREAD * random.random_range(-1.0..1.0_f32)).collect();
     let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
     vector.into_iter().map(|value| value / length).collect()
+}
+
+/// Leaves the tasks that images were indexed by.
+async fn end_tasks(stores: &Stores, model: &ModelFingerprint, points: &[Point]) -> Result<()> {
+    let job = |Point { document, .. }: &Point| Job {
+        task_id: TaskId::new(),
+        model: model.clone(),
+        source: JobSource::Stored { image_id: document.image_id, version: document.version },
+        name: document.name.clone(),
+        created: document.created,
+        traceparent: None,
+    };
+    let queue = &stores.queue;
+    queue.enqueue(&points.iter().map(job).collect::<Vec<_>>()).await?;
+    let leases = queue.lease(model, points.len(), Duration::from_mins(1), Duration::ZERO).await?;
+    ensure!(leases.len() == points.len(), "the queue gave {} of {} jobs", leases.len(), points.len());
+    let ends = leases.iter().map(|lease| async move {
+        let image_id = lease.job.source.image_id().context("a job without an image")?;
+        let result = TaskResult { image_id, url: format!("/images/{image_id}") };
+        anyhow::Ok(queue.finish(lease, Outcome::Indexed(result)).await?)
+    });
+    futures::stream::iter(ends.collect::<Vec<_>>()).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
+    Ok(())
 }
 
 async fn store(stores: &Stores, document: ImageDocument) -> Result<()> {

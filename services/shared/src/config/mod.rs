@@ -8,6 +8,7 @@ mod load;
 mod schema;
 mod secret;
 mod sections;
+mod stores;
 mod validate;
 
 use camino::Utf8PathBuf;
@@ -19,9 +20,9 @@ pub use error::{ConfigError, ConfigProblem, Origin};
 pub use load::{Source, load};
 pub use secret::Secret;
 pub use sections::{
-    Admin, Auth, AuthMode, CdnApi, Fetch, Frontend, Http, Index, IngestApi, IngestWorker, Log, LogFormat, Model,
-    Objects, Queue, SearchApi,
+    Admin, Auth, AuthMode, CdnApi, Fetch, Frontend, Http, IngestApi, IngestWorker, Log, LogFormat, Model, SearchApi,
 };
+pub use stores::{Index, Jetstream, JetstreamStorage, Milvus, Objects, Queue, S3};
 
 /// Everything that can be set. Each section is read by the roles that its comment names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -8,13 +8,15 @@ use serde_json::Value;
 use super::Config;
 
 /// One key that can be set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Key {
     /// `ingestworker.fetch.timeout_ms`
     pub(super) path: String,
     pub(super) kind: Kind,
     /// Absent is a value of it.
     pub(super) optional: bool,
+    /// What holds within its adapter when it isn't set.
+    pub(super) default: Option<Value>,
     pub(super) description: String,
 }
 
@@ -93,7 +95,8 @@ fn leaf(path: String, section: &Value, property: &Value) -> Key {
         // The tag of an enum that says which adapter is used.
         None => tags(section).join(" or "),
     };
-    Key { path, kind, optional: kinds.contains(&"null"), description }
+    let default = property.get("default").cloned();
+    Key { path, kind, optional: kinds.contains(&"null"), default, description }
 }
 
 fn tags(section: &Value) -> Vec<String> {

@@ -75,25 +75,70 @@ struct Identity {
 /// # Errors
 /// `Lock` when another process uses the same folders.
 pub async fn open(config: &config::Config) -> Result<Stores, OpenError> {
-    let data_dir = &config.data_dir;
-    let config::Objects::Folder { path } = &config.objects;
-    let objects_path = path.clone().unwrap_or_else(|| data_dir.join("objects"));
-    let config::Queue::Sqlite { path, max_jobs, keep_tasks } = &config.queue;
-    let queue_path = path.clone().unwrap_or_else(|| data_dir.join("queue.sqlite"));
-    let config::Index::QdrantEdge { path } = &config.index;
-    let index_path = path.clone().unwrap_or_else(|| data_dir.join("index"));
-
-    // SQLite's file is locked through its folder, the data folder by default.
-    let queue_folder = queue_path.parent().map_or_else(|| data_dir.clone(), Utf8PathBuf::from);
-    let lock = FolderLock::acquire(&[data_dir.clone(), objects_path.clone(), index_path.clone(), queue_folder])?;
-    let folder = FolderStore::open(&objects_path).map_err(StoreError::from)?;
-    let objects: Arc<dyn ObjectStore> = Arc::new(HotOriginals::new(folder));
-    let queue = SqliteQueue::open(&queue_path, *max_jobs, *keep_tasks).map_err(StoreError::from)?;
-    let index = QdrantEdgeIndex::open(&index_path).map_err(StoreError::from)?;
+    let lock = FolderLock::acquire(&embedded_folders(config))?;
+    let objects = open_objects(config).await?;
+    let queue = open_queue(config).await?;
+    let index = open_index(config).await?;
     let store_id = identity(objects.as_ref()).await?;
     let records = Records::new(objects.clone());
-    let (queue, index, lock) = (Arc::new(queue), Arc::new(index), Arc::new(lock));
-    Ok(Stores { objects, queue, index, records, store_id, opened: Timestamp::now(), _lock: lock })
+    Ok(Stores { objects, queue, index, records, store_id, opened: Timestamp::now(), _lock: Arc::new(lock) })
+}
+
+async fn open_objects(config: &config::Config) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    Ok(match &config.objects {
+        config::Objects::Folder { path } => {
+            Arc::new(HotOriginals::new(FolderStore::open(&objects_folder(config, path.as_ref()))?))
+        }
+        config::Objects::S3(_) => todo!(),
+    })
+}
+
+async fn open_queue(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreError> {
+    Ok(match &config.queue {
+        config::Queue::Sqlite { path, max_jobs, keep_tasks } => {
+            Arc::new(SqliteQueue::open(&queue_file(config, path.as_ref()), *max_jobs, *keep_tasks)?)
+        }
+        config::Queue::Jetstream(_) => todo!(),
+    })
+}
+
+async fn open_index(config: &config::Config) -> Result<Arc<dyn VectorIndex>, StoreError> {
+    Ok(match &config.index {
+        config::Index::QdrantEdge { path } => Arc::new(QdrantEdgeIndex::open(&index_folder(config, path.as_ref()))?),
+        config::Index::Milvus(_) => todo!(),
+    })
+}
+
+fn objects_folder(config: &config::Config, path: Option<&Utf8PathBuf>) -> Utf8PathBuf {
+    path.cloned().unwrap_or_else(|| config.data_dir.join("objects"))
+}
+
+fn queue_file(config: &config::Config, path: Option<&Utf8PathBuf>) -> Utf8PathBuf {
+    path.cloned().unwrap_or_else(|| config.data_dir.join("queue.sqlite"))
+}
+
+fn index_folder(config: &config::Config, path: Option<&Utf8PathBuf>) -> Utf8PathBuf {
+    path.cloned().unwrap_or_else(|| config.data_dir.join("index"))
+}
+
+/// The folders that belong to this process alone; none when every store is elsewhere.
+fn embedded_folders(config: &config::Config) -> Vec<Utf8PathBuf> {
+    let mut folders = Vec::new();
+    if let config::Objects::Folder { path } = &config.objects {
+        folders.push(objects_folder(config, path.as_ref()));
+    }
+    if let config::Index::QdrantEdge { path } = &config.index {
+        folders.push(index_folder(config, path.as_ref()));
+    }
+    if let config::Queue::Sqlite { path, .. } = &config.queue {
+        // SQLite's file is locked through its folder, the data folder by default.
+        let file = queue_file(config, path.as_ref());
+        folders.push(file.parent().map_or_else(|| config.data_dir.clone(), Utf8PathBuf::from));
+    }
+    if !folders.is_empty() {
+        folders.insert(0, config.data_dir.clone());
+    }
+    folders
 }
 
 impl Stores {

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "milvus")]
+pub mod milvus;
 mod qdrant_edge;
 
 use std::sync::Arc;

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "jetstream")]
+pub mod jetstream;
 mod sqlite;
 
 use std::time::Duration;

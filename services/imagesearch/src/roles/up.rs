@@ -127,7 +127,7 @@ impl Engine {
 
     /// The same, over stores that are there: a mistyped folder must not pass for an empty collection.
     pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Self> {
-        let Objects::Folder { path } = &config.objects;
+        let Objects::Folder { path } = &config.objects else { return Self::open(config).await };
         let folder = path.clone().unwrap_or_else(|| config.data_dir.join("objects"));
         if !folder.exists() {
             let reason = format!("nothing is stored in {folder}; name the right folder with --data-dir");

@@ -35,6 +35,14 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
+impl OpenError {
+    /// A store is away, slow or refusing for now, or its collection waits for being rebuilt: worth another try.
+    pub fn is_unavailable(&self) -> bool {
+        let is_foreign = |error: &StoreError| matches!(error, StoreError::Index(IndexError::ForeignStore { .. }));
+        matches!(self, Self::Store(error) if error.is_unavailable() || is_foreign(error))
+    }
+}
+
 /// The stores of one deployment.
 #[derive(Clone)]
 pub struct Stores {
@@ -76,15 +84,36 @@ struct Identity {
 /// `Lock` when another process uses the same folders.
 pub async fn open(config: &config::Config) -> Result<Stores, OpenError> {
     let lock = FolderLock::acquire(&embedded_folders(config))?;
-    let objects = open_objects(config).await?;
-    let queue = open_queue(config).await?;
-    let index = open_index(config).await?;
+    let objects = objects_of(config).await?;
+    let queue = queue_of(config).await?;
+    let index = index_of(config).await?;
     let store_id = identity(objects.as_ref()).await?;
     let records = Records::new(objects.clone());
     Ok(Stores { objects, queue, index, records, store_id, opened: Timestamp::now(), _lock: Arc::new(lock) })
 }
 
-async fn open_objects(config: &config::Config) -> Result<Arc<dyn ObjectStore>, StoreError> {
+/// Opens the object store alone, for who needs no other.
+pub async fn open_objects(config: &config::Config) -> Result<Arc<dyn ObjectStore>, OpenError> {
+    Ok(objects_of(config).await?)
+}
+
+/// Opens the collection of a model for reading, beside the processes that write it.
+///
+/// # Errors
+/// `ForeignStore` as long as none of those has rebuilt it.
+pub async fn open_for_reading(
+    config: &config::Config,
+    model: &ModelFingerprint,
+    dimension: usize,
+) -> Result<(Arc<dyn VectorIndex>, Arc<dyn Collection>), OpenError> {
+    let store = identity(objects_of(config).await?.as_ref()).await?;
+    let index = index_of(config).await?;
+    let spec = CollectionSpec { model: model.clone(), dimension, store };
+    let collection = index.open(&spec).await.map_err(StoreError::from)?;
+    Ok((index, collection))
+}
+
+async fn objects_of(config: &config::Config) -> Result<Arc<dyn ObjectStore>, StoreError> {
     Ok(match &config.objects {
         config::Objects::Folder { path } => {
             Arc::new(HotOriginals::new(FolderStore::open(&objects_folder(config, path.as_ref()))?))
@@ -93,7 +122,7 @@ async fn open_objects(config: &config::Config) -> Result<Arc<dyn ObjectStore>, S
     })
 }
 
-async fn open_queue(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreError> {
+async fn queue_of(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreError> {
     Ok(match &config.queue {
         config::Queue::Sqlite { path, max_jobs, keep_tasks } => {
             Arc::new(SqliteQueue::open(&queue_file(config, path.as_ref()), *max_jobs, *keep_tasks)?)
@@ -102,7 +131,7 @@ async fn open_queue(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreE
     })
 }
 
-async fn open_index(config: &config::Config) -> Result<Arc<dyn VectorIndex>, StoreError> {
+async fn index_of(config: &config::Config) -> Result<Arc<dyn VectorIndex>, StoreError> {
     Ok(match &config.index {
         config::Index::QdrantEdge { path } => Arc::new(QdrantEdgeIndex::open(&index_folder(config, path.as_ref()))?),
         config::Index::Milvus(_) => todo!(),
@@ -164,6 +193,19 @@ impl Stores {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Opens the collection of a model beside the process that keeps it in line with the records (`open_collection`).
+    ///
+    /// # Errors
+    /// `ForeignStore` as long as that process hasn't emptied it.
+    pub async fn join_collection(
+        &self,
+        model: &ModelFingerprint,
+        dimension: usize,
+    ) -> Result<Arc<dyn Collection>, StoreError> {
+        let spec = CollectionSpec { model: model.clone(), dimension, store: self.store_id };
+        Ok(self.index.open(&spec).await?)
     }
 
     /// What keeps these collections in line with the records.

@@ -65,6 +65,16 @@ impl Config {
         self.auth.keys_file.clone().unwrap_or_else(|| self.data_dir.join("keys.json"))
     }
 
+    /// The stores that only one process can use, as sections of the configuration.
+    pub fn embedded_stores(&self) -> Vec<&'static str> {
+        let embedded = [
+            ("objects", matches!(self.objects, Objects::Folder { .. })),
+            ("queue", matches!(self.queue, Queue::Sqlite { .. })),
+            ("index", matches!(self.index, Index::QdrantEdge { .. })),
+        ];
+        embedded.into_iter().filter_map(|(section, is_embedded)| is_embedded.then_some(section)).collect()
+    }
+
     /// The effective configuration as a file that gives it again, secrets aside.
     pub fn to_yaml(&self) -> Result<String, ConfigError> {
         serde_saphyr::to_string(self).map_err(ConfigError::Print)

@@ -93,7 +93,7 @@ fn leaf(path: String, section: &Value, property: &Value) -> Key {
     let description = match property["description"].as_str() {
         Some(description) => description.replace('\n', " "),
         // The tag of an enum that says which adapter is used.
-        None => tags(section).join(" or "),
+        None => tags(section).join("; "),
     };
     let default = property.get("default").cloned();
     Key { path, kind, optional: kinds.contains(&"null"), default, description }
@@ -104,7 +104,7 @@ fn tags(section: &Value) -> Vec<String> {
     variants
         .filter_map(|variant| {
             let tag = variant["properties"]["type"]["const"].as_str()?;
-            let meaning = variant["description"].as_str().unwrap_or_default();
+            let meaning = variant["description"].as_str().unwrap_or_default().trim_end_matches('.');
             Some(format!("`{tag}`: {meaning}"))
         })
         .collect()

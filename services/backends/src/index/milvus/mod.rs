@@ -103,14 +103,15 @@ impl VectorIndex for MilvusIndex {
 
     async fn remove(&self, model: &ModelFingerprint) -> Result<bool, IndexError> {
         let name = self.name(model);
-        self.open.lock().await.remove(model);
         if !schema::exists(&self.client, &name).await? {
             return Ok(false);
         }
         let dropped = self.client.call("cannot drop a collection", async {
             self.client.sdk.drop_collection(DropCollectionRequest::builder().collection_name(name).build()?).await
         });
-        dropped.await.map(|()| true)
+        dropped.await?;
+        self.open.lock().await.remove(model);
+        Ok(true)
     }
 
     /// Ready once every collection that is in use is loaded and answers.

@@ -206,9 +206,6 @@ fn without_secrets(servers: &[String]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn unavailable(
-    context: impl Into<String>,
-    source: impl Into<Box<dyn Error + Send + Sync>>,
-) -> QueueError {
+pub(super) fn unavailable(context: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> QueueError {
     QueueError::Unavailable { context: context.into(), source: source.into() }
 }

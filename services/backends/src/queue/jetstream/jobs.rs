@@ -25,10 +25,8 @@ impl Inner {
     pub(super) async fn enqueue(&self, jobs: &[Job]) -> Result<(), QueueError> {
         self.built().await?;
         let mut seen = HashSet::new();
-        let new: Vec<&Job> = jobs
-            .iter()
-            .filter(|job| seen.insert(job.task_id) && !self.projection.knows(job.task_id))
-            .collect();
+        let new: Vec<&Job> =
+            jobs.iter().filter(|job| seen.insert(job.task_id) && !self.projection.knows(job.task_id)).collect();
         if new.len() > 1 {
             self.check_room(new.len() as u64).await?;
         }

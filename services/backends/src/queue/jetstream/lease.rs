@@ -14,10 +14,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{Message, jetstream::AckKind};
 use futures::{StreamExt, stream};
 use shared::{ImageId, Job, ModelFingerprint, TaskFailure, TaskId, TaskStatus};
-use tokio::{
-    sync::oneshot,
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 use tracing::{debug, error, warn};
 use uuid::Uuid;
 

@@ -20,10 +20,8 @@ const MAX_DETAIL_CHARS: usize = 2000;
 
 /// The message of a job. `message_id` is the task id but for a job that is published again on purpose.
 pub(super) fn job(job: &Job, message_id: &str) -> Result<PublishMessage, QueueError> {
-    let mut message = PublishMessage::build()
-        .payload(to_json(job)?)
-        .message_id(message_id)
-        .header(SCHEMA_HEADER, SCHEMA.to_string());
+    let mut message =
+        PublishMessage::build().payload(to_json(job)?).message_id(message_id).header(SCHEMA_HEADER, SCHEMA.to_string());
     if let Some(traceparent) = &job.traceparent {
         message = message.header(TRACE_HEADER, one_line(traceparent).as_str());
     }

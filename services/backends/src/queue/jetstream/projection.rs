@@ -4,7 +4,7 @@
 //! tell them of it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,6 +21,9 @@ use super::states::State;
 const CHANGES_KEPT: usize = 1024;
 /// The longest texts that are kept here, in bytes; what is longer is read from the bucket when it is shown.
 const KEPT_TEXT: usize = 256;
+
+/// Of what others remove, kept until it is clear that it wasn't this process that ended the task.
+const UNCLAIMED_KEPT: usize = 1024;
 
 /// How many ended tasks are kept, and how long.
 #[derive(Debug, Clone, Copy)]
@@ -56,18 +59,30 @@ impl Projection {
 
     /// What this process wrote.
     pub(super) fn write(&self, state: &State, revision: u64) {
-        self.apply(&mut self.lock(), state, revision, true);
+        let mut tasks = self.lock();
+        self.apply(&mut tasks, state, revision, true);
+        // The watcher may have been faster.
+        let Tasks { forgotten, forgotten_by_others, .. } = &mut *tasks;
+        forgotten_by_others.retain(|(cause, gone)| {
+            if *cause == revision {
+                forgotten.push(*gone);
+            }
+            *cause != revision
+        });
     }
 
     /// What the watcher saw.
     pub(super) fn see(&self, state: &State, revision: u64) {
         let built = *self.built.borrow();
         let mut tasks = self.lock();
-        let forgotten = tasks.forgotten.len();
+        let before = tasks.forgotten.len();
         self.apply(&mut tasks, state, revision, built);
         if built {
             // Whoever ended the task removes what has to go for it; all the others needn't.
-            tasks.forgotten.truncate(forgotten);
+            let Tasks { forgotten, forgotten_by_others, .. } = &mut *tasks;
+            forgotten_by_others.extend(forgotten.drain(before..).map(|gone| (revision, gone)));
+            let surplus = forgotten_by_others.len().saturating_sub(UNCLAIMED_KEPT);
+            forgotten_by_others.drain(..surplus);
         }
     }
 
@@ -139,7 +154,10 @@ impl Projection {
     /// Tasks that are alive.
     pub(super) fn alive(&self) -> Vec<TaskId> {
         let tasks = self.lock();
-        [TaskStatus::Queued, TaskStatus::Processing].iter().flat_map(|status| tasks.by_status[index(*status)].clone()).collect()
+        [TaskStatus::Queued, TaskStatus::Processing]
+            .iter()
+            .flat_map(|status| tasks.by_status[index(*status)].clone())
+            .collect()
     }
 }
 
@@ -175,8 +193,10 @@ struct Tasks {
     generation: u32,
     /// Revisions before this one are gone.
     cleared: u64,
-    /// Revisions of what is not kept any longer.
+    /// Revisions of what is not kept any longer, for this process to remove.
     forgotten: Vec<u64>,
+    /// The same for others to remove, each after the revision that it had to go for.
+    forgotten_by_others: VecDeque<(u64, u64)>,
 }
 
 impl Default for Retention {
@@ -345,4 +365,82 @@ impl Tasks {
 
 fn index(status: TaskStatus) -> usize {
     TaskStatus::ALL.iter().position(|known| *known == status).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::queue::conformance::{image, model, stored};
+
+    fn state(number: u64, status: TaskStatus, ended: i64) -> State {
+        State { status, updated: Timestamp::from_second(ended).unwrap(), ..State::queued(stored(number)) }
+    }
+
+    fn statuses(projection: &Projection) -> Vec<TaskStatus> {
+        projection.list(None, None, 100).into_iter().map(|shown| shown.task.status).collect()
+    }
+
+    #[test]
+    fn what_ended_long_ago_is_forgotten_and_what_is_alive_never() {
+        let projection = Projection::new(Retention { tasks: 10, age: Duration::from_mins(1) });
+        projection.end_build();
+        let now = Timestamp::now().as_second();
+        projection.write(&state(1, TaskStatus::Queued, 0), 1);
+        projection.write(&state(2, TaskStatus::Indexed, 0), 2);
+        projection.write(&state(3, TaskStatus::Failed, now - 61), 3);
+        projection.write(&state(4, TaskStatus::Indexed, now), 4);
+        let mut forgotten = projection.take_forgotten();
+        forgotten.sort_unstable();
+        assert_eq!(forgotten, [2, 3]);
+        assert_eq!(statuses(&projection), [TaskStatus::Indexed, TaskStatus::Queued]);
+        assert!(projection.take_forgotten().is_empty());
+    }
+
+    #[test]
+    fn whoever_ended_a_task_removes_what_goes_for_it_whichever_news_is_first() {
+        let projection = Projection::new(Retention { tasks: 1, age: Duration::MAX });
+        projection.end_build();
+        let states: Vec<State> = (0..3).map(|number| state(number, TaskStatus::Indexed, number as i64)).collect();
+        projection.write(&states[0], 1);
+        projection.see(&states[1], 2);
+        assert!(projection.take_forgotten().is_empty(), "another process removes the first");
+        projection.see(&states[2], 3);
+        projection.write(&states[2], 3);
+        assert_eq!(projection.take_forgotten(), [2]);
+    }
+
+    #[test]
+    fn an_older_revision_changes_nothing_and_is_not_announced() {
+        let projection = Projection::new(Retention::default());
+        projection.end_build();
+        let old = state(1, TaskStatus::Queued, 0);
+        let mut new = old.clone();
+        new.begin("token".into());
+        projection.write(&new, 2);
+        let mut changes = projection.changes();
+        projection.see(&old, 1);
+        projection.see(&new, 2);
+        assert_eq!(statuses(&projection), [TaskStatus::Processing]);
+        assert!(changes.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_build_drops_what_is_gone_and_keeps_what_was_written_meanwhile() {
+        let projection = Projection::new(Retention::default());
+        let (gone, stays, new) = (stored(1), stored(2), stored(3));
+        for (revision, job) in [(1, &gone), (2, &stays)] {
+            projection.write(&State::queued(job.clone()), revision);
+        }
+        projection.begin_build();
+        projection.write(&State::queued(new.clone()), 3);
+        projection.see(&State::queued(stays.clone()), 2);
+        projection.end_build();
+        let known = [&gone, &stays, &new].map(|job| projection.knows(job.task_id));
+        assert_eq!(known, [false, true, true]);
+        assert!(projection.live(image(1), &model()).is_none());
+        projection.clear(3);
+        assert_eq!([&stays, &new].map(|job| projection.knows(job.task_id)), [false, true]);
+    }
 }

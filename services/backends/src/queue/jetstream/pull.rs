@@ -8,7 +8,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::json;
 use shared::ModelFingerprint;
-use tokio::{sync::watch, time::{Instant, timeout_at}};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tracing::debug;
 
 use super::{

@@ -47,10 +47,7 @@ impl Inner {
 
     async fn purge(&self, stream: String, which: serde_json::Value) -> Result<(), QueueError> {
         let what = format!("empty the stream {stream}");
-        self.connection
-            .request::<serde_json::Value>(&what, format!("STREAM.PURGE.{stream}"), &which)
-            .await
-            .map(drop)
+        self.connection.request::<serde_json::Value>(&what, format!("STREAM.PURGE.{stream}"), &which).await.map(drop)
     }
 
     async fn remove_jobs_but(&self, kept: &HashSet<TaskId>) -> Result<(), QueueError> {

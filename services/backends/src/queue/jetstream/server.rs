@@ -49,9 +49,16 @@ impl Server {
     pub(super) fn run(&mut self) {
         let log = self.folder.path().join("log");
         // The shell waits for its input to end, which it does when this process goes, in whatever way.
-        let script = r#"server=$1 remove=$2; shift 2; "$server" "$@" & read -r _; kill -KILL $!; wait; rm -rf "$remove""#;
+        let script =
+            r#"server=$1 remove=$2; shift 2; "$server" "$@" & read -r _; kill -KILL $!; wait; rm -rf "$remove""#;
         let mut command = Command::new("sh");
-        command.args(["-c", script, "sh"]).arg(&*PROGRAM).arg(&self.removed).args(["-js", "-a", "127.0.0.1", "-p", &self.port.to_string()]);
+        command.args(["-c", script, "sh"]).arg(&*PROGRAM).arg(&self.removed).args([
+            "-js",
+            "-a",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+        ]);
         command.arg("-sd").arg(self.folder.path().join("data")).arg("-l").arg(&log).args(&self.arguments);
         self.child = Some(command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
         let begun = Instant::now();
@@ -79,10 +86,6 @@ impl Server {
 
     pub(super) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 }
 

@@ -176,7 +176,8 @@ impl States {
     /// Removes states that are over, by their revisions. Whoever else removes them too is welcome.
     pub(super) async fn remove(&self, revisions: Vec<u64>) {
         let removed = stream::iter(revisions).map(|revision| delete(&self.connection, self.names.tasks(), revision));
-        let failed = removed.buffer_unordered(AT_ONCE).filter_map(async |answer| answer.err()).collect::<Vec<_>>().await;
+        let failed =
+            removed.buffer_unordered(AT_ONCE).filter_map(async |answer| answer.err()).collect::<Vec<_>>().await;
         if let Some(error) = failed.first() {
             // They are removed when the projection is built the next time.
             tracing::warn!(error = %error, count = failed.len(), "ended tasks could not be removed");
@@ -215,8 +216,10 @@ pub(super) async fn delete(connection: &Connection, stream: String, sequence: u6
         let request = connection.context.request::<_, _, serde_json::Value>(subject, &which);
         let answer = request.await.map_err(|error| error.to_string())?;
         let error = &answer["error"];
-        // 10043: it wasn't deleted, as it isn't there.
-        if error.is_null() || error["err_code"] == 10043 { Ok(()) } else { Err(error.to_string()) }
+        // The server has no one code for it.
+        let says = |text| error["description"].as_str().is_some_and(|description| description.contains(text));
+        let gone = says("sequence") || says("no message") || says("EOF");
+        if error.is_null() || gone { Ok(()) } else { Err(error.to_string()) }
     };
     connection.call("remove a message", deleted).await
 }

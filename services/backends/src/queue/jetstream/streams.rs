@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    context::GetStreamErrorKind,
     consumer::{AckPolicy, pull},
+    context::GetStreamErrorKind,
     stream::{Config, DiscardPolicy, Info, Placement, RetentionPolicy, StorageType},
 };
 use shared::{
@@ -164,10 +164,8 @@ fn base(name: String, config: &Jetstream) -> Config {
             JetstreamStorage::File => StorageType::File,
             JetstreamStorage::Memory => StorageType::Memory,
         },
-        placement: placed.then(|| Placement {
-            cluster: config.placement_cluster.clone(),
-            tags: config.placement_tags.clone(),
-        }),
+        placement: placed
+            .then(|| Placement { cluster: config.placement_cluster.clone(), tags: config.placement_tags.clone() }),
         ..Config::default()
     }
 }
@@ -234,7 +232,8 @@ impl Merge<'_> {
         if desired < existing {
             warn!(
                 stream = self.existing.name,
-                setting, "the stream was made with more than is configured and keeps it; change it with the server's tools"
+                setting,
+                "the stream was made with more than is configured and keeps it; change it with the server's tools"
             );
         }
         desired > existing

@@ -61,6 +61,8 @@ pub(super) type Publishing = async_nats::jetstream::context::PublishAckFuture;
 
 impl Connection {
     pub(super) async fn open(config: &Jetstream) -> Result<Self, QueueError> {
+        // The client asks for the process's own and panics when there is none. If there is one already, that is as good.
+        let _ = async_nats::rustls::crypto::aws_lc_rs::default_provider().install_default();
         let timeout = Duration::from_millis(config.timeout_ms);
         let (connected, epoch) = watch::channel(0);
         let options = options(config)?

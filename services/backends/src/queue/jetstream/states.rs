@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_nats::jetstream::{message::PublishMessage, stream::LastRawMessageErrorKind};
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::ready, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -177,7 +177,7 @@ impl States {
     pub(super) async fn remove(&self, revisions: Vec<u64>) {
         let removed = stream::iter(revisions).map(|revision| delete(&self.connection, self.names.tasks(), revision));
         let failed =
-            removed.buffer_unordered(AT_ONCE).filter_map(async |answer| answer.err()).collect::<Vec<_>>().await;
+            removed.buffer_unordered(AT_ONCE).filter_map(|answer| ready(answer.err())).collect::<Vec<_>>().await;
         if let Some(error) = failed.first() {
             // They are removed when the projection is built the next time.
             tracing::warn!(error = %error, count = failed.len(), "ended tasks could not be removed");

@@ -13,7 +13,7 @@ use shared::config::S3;
 use uuid::Uuid;
 
 use super::{bucket::Bucket, connection::connect};
-use crate::objects::{ObjectError, PutCondition};
+use crate::objects::{ETag, ObjectError, PutCondition};
 
 /// Requests that race for one condition: a store that checks it without a lock lets several of them through.
 const RACERS: usize = 4;
@@ -22,7 +22,20 @@ const LEFT_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const MAX_PAGES: usize = 10;
 
 pub(super) async fn open(config: &S3) -> Result<Arc<Bucket>, ObjectError> {
-    let bucket = Arc::new(Bucket {
+    let bucket = Arc::new(bucket_of(config).await?);
+    find_or_make(&bucket, config).await?;
+    prove_conditions(&bucket).await?;
+    let swept = bucket.clone();
+    tokio::spawn(async move {
+        if let Err(error) = remove_leftovers(&swept, Timestamp::now() - LEFT_AFTER).await {
+            tracing::warn!(%error, "what earlier uploads left could not be removed; the next start tries again");
+        }
+    });
+    Ok(bucket)
+}
+
+pub(super) async fn bucket_of(config: &S3) -> Result<Bucket, ObjectError> {
+    Ok(Bucket {
         client: connect(config).await?,
         name: config.bucket.clone(),
         prefix: folder(config.prefix.as_deref().unwrap_or_default()),
@@ -34,16 +47,7 @@ pub(super) async fn open(config: &S3) -> Result<Arc<Bucket>, ObjectError> {
         kms_key_id: config.kms_key_id.clone(),
         part_bytes: config.part_size_bytes as usize,
         timeout: Duration::from_millis(config.timeout_ms),
-    });
-    find_or_make(&bucket, config).await?;
-    prove_conditions(&bucket).await?;
-    let swept = bucket.clone();
-    tokio::spawn(async move {
-        if let Err(error) = remove_leftovers(&swept, Timestamp::now() - LEFT_AFTER).await {
-            tracing::warn!(%error, "what earlier uploads left could not be removed; the next start tries again");
-        }
-    });
-    Ok(bucket)
+    })
 }
 
 /// A prefix is a folder, with or without a closing `/`.
@@ -114,11 +118,7 @@ async fn prove_conditions(bucket: &Bucket) -> Result<(), ObjectError> {
 }
 
 /// Lets several writes meet one condition at once; the tag that the only one that was taken has got, if it was the only one.
-async fn race(
-    bucket: &Bucket,
-    path: &str,
-    condition: &PutCondition,
-) -> Result<Option<crate::objects::ETag>, ObjectError> {
+async fn race(bucket: &Bucket, path: &str, condition: &PutCondition) -> Result<Option<ETag>, ObjectError> {
     let racers = (0..RACERS).map(|_| bucket.put(path, Bytes::from(Uuid::new_v4().to_string()), condition));
     let mut taken: Vec<_> = try_join_all(racers).await?.into_iter().flatten().collect();
     Ok(taken.pop().filter(|_| taken.is_empty()))

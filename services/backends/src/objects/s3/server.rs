@@ -103,7 +103,7 @@ impl Server {
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.ports[S3_PORT])).is_err() {
             let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
-            assert!(started.elapsed() < Duration::from_secs(60), "SeaweedFS does not answer: {}", log());
+            assert!(started.elapsed() < Duration::from_mins(1), "SeaweedFS does not answer: {}", log());
             thread::sleep(Duration::from_millis(50));
         }
     }

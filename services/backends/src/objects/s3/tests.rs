@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     S3Store,
-    opening::remove_leftovers,
+    opening::{bucket_of, remove_leftovers},
     server::{ENDPOINT, Server, free_ports, settings, settings_at},
 };
 use crate::objects::{ObjectError, ObjectKey, ObjectStore, PutCondition, conformance::conformance};
@@ -38,7 +38,7 @@ async fn opened_at(settings: &S3) -> S3Store {
     loop {
         match S3Store::open(settings).await {
             Ok(store) => return store,
-            Err(error) => assert!(started.elapsed() < Duration::from_secs(60), "{error}: {error:?}"),
+            Err(error) => assert!(started.elapsed() < Duration::from_mins(1), "{error}: {error:?}"),
         }
     }
 }
@@ -113,7 +113,9 @@ async fn of_two_clients_who_swap_at_once_each_counts_once() {
 
 #[tokio::test]
 async fn a_large_upload_becomes_one_object_and_leaves_no_parts() {
-    let store = opened().await;
+    let mut settings = settings();
+    settings.prefix = settings.prefix.map(|prefix| format!("/shared with others/ä+%/{prefix}/"));
+    let store = opened_at(&settings).await;
     let mut staged = store.stage().await.unwrap();
     let mut whole = Vec::new();
     for piece in pieces(5, 3 * MIB) {
@@ -228,6 +230,40 @@ async fn a_store_that_ignores_conditions_is_refused() {
     assert!(context.contains("If-None-Match"), "{context}");
 }
 
+/// Answers each request with the next of these, and hangs up for `None`; gives how many came.
+async fn answer_in_turn(listener: tokio::net::TcpListener, answers: &[Option<&str>]) -> usize {
+    let mut count = 0;
+    // Whoever is not asked again within this time won't be.
+    while let Ok(Ok((mut connection, _))) = tokio::time::timeout(Duration::from_secs(3), listener.accept()).await {
+        let mut request = vec![0; 64 << 10];
+        let _ = connection.read(&mut request).await;
+        if let Some(Some(status)) = answers.get(count) {
+            let answer =
+                format!("HTTP/1.1 {status}\r\nETag: \"tag\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = connection.write_all(answer.as_bytes()).await;
+        }
+        count += 1;
+    }
+    count
+}
+
+#[tokio::test]
+async fn a_conditional_write_whose_answer_is_lost_is_not_sent_again() {
+    for (condition, answers, expected) in [
+        (PutCondition::Absent, [None, Some("200 OK")], 1),
+        (PutCondition::Absent, [Some("500 Internal Server Error"), Some("200 OK")], 1),
+        (PutCondition::Absent, [Some("503 Slow Down"), Some("200 OK")], 2),
+        (PutCondition::None, [None, Some("200 OK")], 2),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let bucket = bucket_of(&settings_at(endpoint)).await.unwrap();
+        let (count, written) =
+            tokio::join!(answer_in_turn(listener, &answers), bucket.put("path", "bytes".into(), &condition));
+        assert_eq!((count, written.is_ok()), (expected, expected == 2), "{condition:?} {answers:?} {written:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_goes_away_is_an_error_in_time_and_one_that_comes_back_is_used_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -248,7 +284,7 @@ async fn a_server_that_goes_away_is_an_error_in_time_and_one_that_comes_back_is_
 
     let _server = Server::start(folder.path(), &ports, false, &[]);
     while store.ready().await.is_err() {
-        assert!(started.elapsed() < Duration::from_secs(60), "it is not used again");
+        assert!(started.elapsed() < Duration::from_mins(1), "it is not used again");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(read_all(&store, "kept").await, b"kept");

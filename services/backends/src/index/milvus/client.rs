@@ -28,6 +28,8 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) async fn connect(settings: &config::Milvus) -> Result<Self, IndexError> {
+        // The SDK takes the process's choice of cryptography, and panics where none was made; an earlier one stays.
+        let _ = async_nats::rustls::crypto::aws_lc_rs::default_provider().install_default();
         let timeout = Duration::from_millis(settings.timeout_ms);
         let retry =
             RetryConfig::new().max_attempts(MAX_ATTEMPTS).max_retry_timeout(timeout).max_backoff(LONGEST_BACKOFF);

@@ -26,26 +26,31 @@ const KEEPER: &str = r#""$1" "$2" "$3" & server=$!; cat; kill -KILL $server; wai
 /// A server; it is killed when this is dropped, or when the process ends.
 pub(super) struct Server {
     keeper: Child,
-    pub(super) url: String,
     port: u16,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
-    /// Starts one on `folder`, on a free port.
-    pub(super) fn start(folder: &Path, keep: bool) -> Self {
-        Self::start_at(folder, keep, free_port())
+    /// Starts one on `folder`, on a free port, with these settings of `scripts/start-milvus`.
+    pub(super) fn start(folder: &Path, keep: bool, environment: Vec<(String, String)>) -> Self {
+        Self::start_at(folder, keep, free_port(), environment)
     }
 
-    fn start_at(folder: &Path, keep: bool, port: u16) -> Self {
+    fn start_at(folder: &Path, keep: bool, port: u16, environment: Vec<(String, String)>) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/start-milvus");
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh", script, folder.to_str().unwrap(), &port.to_string()])
             .arg(if keep { "keep" } else { "remove" })
+            .envs(environment.clone())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        Self { keeper, url: format!("http://127.0.0.1:{port}"), port }
+        Self { keeper, port, environment }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Kills it at once, as a machine that loses its power does.
@@ -56,17 +61,23 @@ impl Server {
 
     /// Starts it again on what it left.
     pub(super) fn restart(&mut self, folder: &Path) {
-        *self = Self::start_at(folder, true, self.port);
+        *self = Self::start_at(folder, true, self.port, std::mem::take(&mut self.environment));
     }
 
     pub(super) async fn answers(self) -> Self {
-        let settings = config::Milvus { url: self.url.clone(), timeout_ms: 1000, ..config::Milvus::default() };
-        let started = Instant::now();
-        while async { MilvusIndex::open(&settings).await?.ready().await }.await.is_err() {
-            assert!(started.elapsed() < START, "Milvus does not answer at {}", self.url);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let settings = config::Milvus { url: self.url(), ..config::Milvus::default() };
+        answers(&settings).await;
         self
+    }
+}
+
+/// Waits until a server that was just started answers to these settings.
+pub(super) async fn answers(settings: &config::Milvus) {
+    let settings = config::Milvus { timeout_ms: 1000, ..settings.clone() };
+    let started = Instant::now();
+    while let Err(error) = async { MilvusIndex::open(&settings).await?.ready().await }.await {
+        assert!(started.elapsed() < START, "Milvus does not answer at {}: {error:?}", settings.url);
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -95,9 +106,9 @@ pub(super) async fn settings() -> config::Milvus {
             let start = async || {
                 // Removed by the keeper: nothing is dropped when a test process ends.
                 let folder = tempfile::tempdir().unwrap().keep();
-                Server::start(&folder, false).answers().await
+                Server::start(&folder, false, Vec::new()).answers().await
             };
-            SERVER.get_or_init(start).await.url.clone()
+            SERVER.get_or_init(start).await.url()
         }
     };
     let collection_prefix = format!("test_{}", Uuid::new_v4().simple());

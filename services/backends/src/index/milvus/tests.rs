@@ -6,16 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use camino::Utf8Path;
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
+use milvus::v2::request::database::CreateDatabaseRequest;
 use serde_json::json;
-use shared::{ImageDocument, ImageId, Version, filter::parse};
+use shared::{ImageDocument, ImageId, Version, config::Secret, filter::parse};
 use tokio::{runtime::Handle, task::block_in_place};
 
 use super::{
     super::{ListQuery, Order, Point, conformance::*},
     schema::collection_name,
-    server::{Fresh, Server},
+    server::{Fresh, Server, answers},
     *,
 };
 
@@ -94,8 +96,8 @@ async fn another_client_sees_every_change_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_away_fails_calls_in_time_and_works_again_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path(), true).answers().await;
-    let settings = config::Milvus { url: server.url.clone(), timeout_ms: 3000, ..config::Milvus::default() };
+    let mut server = Server::start(folder.path(), true, Vec::new()).answers().await;
+    let settings = config::Milvus { url: server.url(), timeout_ms: 2000, ..config::Milvus::default() };
     let index = MilvusIndex::open(&settings).await.unwrap();
     let collection = collection(&index).await;
     let point = point("kept", 0.5);
@@ -134,6 +136,71 @@ async fn a_server_that_is_away_fails_calls_in_time_and_works_again_when_it_is_ba
     assert_eq!(hits[0].document, point.document);
     collection.delete(&[point.document.image_id]).await.unwrap();
     assert_eq!(collection.count(None).await.unwrap(), 0);
+}
+
+/// Certificates of an authority of our own, for a server at 127.0.0.1 and for a client.
+fn certificates(folder: &Utf8Path) {
+    let script = "
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
+        echo 'subjectAltName=IP:127.0.0.1' > names
+        for who in server client; do
+            openssl req -newkey rsa:2048 -nodes -subj /CN=$who -keyout $who.key -out $who.request
+            openssl x509 -req -in $who.request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out $who.pem
+        done";
+    let made = Command::new("sh").args(["-ec", script]).current_dir(folder).output().expect("openssl is needed");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_a_certificate_and_a_user_is_reached_with_them_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Utf8Path::from_path(folder.path()).unwrap();
+    certificates(path);
+    let environment = [("TLS_FOLDER", path.as_str()), ("TLS_MODE", "2"), ("AUTHORIZATION", "true")];
+    let environment = environment.map(|(name, value)| (format!("MILVUS_{name}"), value.to_owned()));
+    let server = Server::start(&folder.path().join("server"), true, environment.into());
+    let settings = config::Milvus {
+        url: server.url().replace("http:", "https:"),
+        user: Some("root".into()),
+        password: Some(Secret::new("Milvus")),
+        ca_file: Some(path.join("ca.pem")),
+        certificate_file: Some(path.join("client.pem")),
+        key_file: Some(path.join("client.key")),
+        ..config::Milvus::default()
+    };
+    answers(&settings).await;
+
+    let index = MilvusIndex::open(&settings).await.unwrap();
+    index
+        .client
+        .sdk
+        .create_database(CreateDatabaseRequest::builder().database_name("own").build().unwrap())
+        .await
+        .unwrap();
+    let with_token = config::Milvus {
+        database: "own".into(),
+        token: Some(Secret::new("root:Milvus")),
+        user: None,
+        password: None,
+        ..settings.clone()
+    };
+    let own = MilvusIndex::open(&with_token).await.unwrap();
+    collection(&own).await.upsert(&[point("a", 0.0)]).await.unwrap();
+    assert_eq!(own.collections().await.unwrap(), [spec().model]);
+    assert_eq!(index.collections().await.unwrap(), [], "collections of another database");
+
+    let settings = config::Milvus { timeout_ms: 2000, ..settings };
+    let refused = [
+        config::Milvus { certificate_file: None, key_file: None, ..settings.clone() },
+        config::Milvus { ca_file: None, ..settings.clone() },
+        config::Milvus { user: None, password: None, ..settings.clone() },
+        config::Milvus { password: Some(Secret::new("not the password")), ..settings },
+    ];
+    for settings in refused {
+        let error = async { MilvusIndex::open(&settings).await?.ready().await }.await.unwrap_err();
+        assert!(matches!(error, IndexError::Unavailable { .. }), "{error:?}");
+        assert!(!format!("{error:?} {error}").contains("not the password"), "{error:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,7 +278,7 @@ async fn the_most_terms_that_metadata_can_make_fit() {
         assert!(filter.matches(&document));
         let found =
             collection.list(&ListQuery { filter: Some(filter), limit: 5, ..ListQuery::default() }).await.unwrap();
-        assert!(found.documents.contains(&document), "{:?} finds {}", document.name, found.documents.len());
+        assert_eq!(ids(&found.documents), [document.image_id], "{:?}", document.name);
     }
 }
 

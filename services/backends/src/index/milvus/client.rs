@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt, future::BoxFuture};
 use milvus::v2::{
     ClientV2, ConnectConfig, RetryConfig, TelemetryConfig,
     error::{Error, ServerError},
@@ -52,17 +53,17 @@ impl Client {
             connect = connect.client_certificate(certificate.as_str()).client_key(key.as_str());
         }
         let context = "cannot connect to Milvus; check `url`, user or token, and certificates";
-        let sdk = within(timeout, context, ClientV2::new(&connect)).await?;
+        let sdk = within(timeout, context, ClientV2::new(&connect)).boxed().await?;
         Ok(Self { sdk, timeout })
     }
 
-    /// Does `work`, or fails when the deadline of a request has passed.
-    pub(super) async fn call<T>(
+    /// Does `work`, or fails when the deadline of a request has passed. The SDK's futures are large: they stay on the heap.
+    pub(super) fn call<'a, T: 'a>(
         &self,
-        context: &str,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, IndexError> {
-        within(self.timeout, context, work).await
+        context: &'a str,
+        work: impl Future<Output = Result<T, Error>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, IndexError>> {
+        within(self.timeout, context, work).boxed()
     }
 
     /// Bounds what takes several requests as one request is bounded.

@@ -1,6 +1,8 @@
 //! Rows of a collection. Everything that is shown is read with strong consistency: it sees what any process had been
 //! told is written.
 
+use std::collections::HashMap;
+
 use milvus::v2::{ConsistencyLevel, FieldData, QueryResults, request::dql::QueryRequest};
 use shared::{ImageDocument, ImageId, Version};
 
@@ -84,12 +86,12 @@ impl Reader {
         let mut documents = Vec::with_capacity(wanted.len());
         for batch in batches(wanted, |(_, length)| length + 256, MAX_IDS, REPLY_BYTES) {
             let rows = self.rows(images(batch.iter().map(|(id, _)| id)), &[DOCUMENT], batch.len()).await?;
-            let found = texts(&rows, DOCUMENT)?.iter().map(|text| to_document(text));
-            let mut found = found.collect::<Result<Vec<_>, _>>()?;
-            for (image_id, _) in batch {
-                let position = found.iter().position(|document| document.image_id == *image_id);
-                documents.extend(position.map(|position| found.swap_remove(position)));
-            }
+            let found = texts(&rows, DOCUMENT)?.iter().map(|text| {
+                let document = to_document(text)?;
+                Ok((document.image_id, document))
+            });
+            let mut found = found.collect::<Result<HashMap<_, _>, IndexError>>()?;
+            documents.extend(batch.iter().filter_map(|(image_id, _)| found.remove(image_id)));
         }
         Ok(documents)
     }

@@ -16,7 +16,7 @@ use milvus::v2::FieldData;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use shared::{
-    ImageDocument,
+    ImageDocument, ImageFacts,
     filter::{Field, words},
 };
 
@@ -146,7 +146,7 @@ pub(super) fn to_columns(rows: &[Row<'_>]) -> Vec<FieldData> {
         (WIDTH, |row| row.point.document.facts.as_ref().map_or(ABSENT_NUMBER, |facts| facts.width.into())),
         (HEIGHT, |row| row.point.document.facts.as_ref().map_or(ABSENT_NUMBER, |facts| facts.height.into())),
         (ASPECT_RATIO, |row| {
-            row.point.document.facts.as_ref().and_then(|facts| facts.aspect_ratio()).unwrap_or(ABSENT_NUMBER)
+            row.point.document.facts.as_ref().and_then(ImageFacts::aspect_ratio).unwrap_or(ABSENT_NUMBER)
         }),
         (SIZE_BYTES, |row| row.point.document.size_bytes as f64),
     ];

@@ -113,6 +113,7 @@ pub(super) async fn create(client: &Client, name: &str, spec: &CollectionSpec) -
         let request = CreateCollectionRequest::builder()
             .collection_name(name)
             .schema(schema)
+            // A read waits for every shard, and one takes more images a second than are embedded.
             .num_shards(1)
             .consistency_level(ConsistencyLevel::Strong);
         client.sdk.create_collection(request.build()?).await
@@ -149,22 +150,29 @@ pub(super) async fn create_indexes(client: &Client, name: &str, settings: &confi
     Ok(())
 }
 
-/// Loads a collection and waits until it answers.
+/// Loads a collection and waits until it answers. Just after a restart of the server, that is a while after it says so.
 pub(super) async fn load(client: &Client, name: &str, replicas: u64) -> Result<(), IndexError> {
     let patience = Instant::now() + LOADING;
-    let mut asked = false;
+    let mut is_asked = false;
     loop {
-        match load_state(client, name).await? {
-            LoadState::Loaded => return probe(client, name).await,
-            LoadState::NotLoad if !asked => {
-                request_load(client, name, replicas).await?;
-                asked = true;
+        let not_yet = match load_state(client, name).await? {
+            LoadState::Loaded => match probe(client, name).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+            LoadState::NotExist => return Err(unavailable(format!("collection {name} was removed"), "open it again")),
+            state => {
+                if state == LoadState::NotLoad && !is_asked {
+                    request_load(client, name, replicas).await?;
+                    is_asked = true;
+                }
+                unavailable(format!("collection {name} is still being loaded"), "try again later")
             }
-            _ if Instant::now() > patience => {
-                return Err(unavailable(format!("collection {name} is still being loaded"), "try again later"));
-            }
-            _ => sleep(LOADING_POLL).await,
+        };
+        if Instant::now() > patience {
+            return Err(not_yet);
         }
+        sleep(LOADING_POLL).await;
     }
 }
 

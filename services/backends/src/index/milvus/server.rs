@@ -100,16 +100,15 @@ fn free_port() -> u16 {
 /// Settings for the tests' common server, with a prefix that nobody else has.
 pub(super) async fn settings() -> config::Milvus {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
-    let url = match std::env::var("IMAGESEARCH_TEST_MILVUS_URL") {
-        Ok(url) => url,
-        Err(_) => {
-            let start = async || {
-                // Removed by the keeper: nothing is dropped when a test process ends.
-                let folder = tempfile::tempdir().unwrap().keep();
-                Server::start(&folder, false, Vec::new()).answers().await
-            };
-            SERVER.get_or_init(start).await.url()
-        }
+    let url = if let Ok(url) = std::env::var("IMAGESEARCH_TEST_MILVUS_URL") {
+        url
+    } else {
+        let start = async || {
+            // Removed by the keeper: nothing is dropped when a test process ends.
+            let folder = tempfile::tempdir().unwrap().keep();
+            Server::start(&folder, false, Vec::new()).answers().await
+        };
+        SERVER.get_or_init(start).await.url()
     };
     let collection_prefix = format!("test_{}", Uuid::new_v4().simple());
     config::Milvus { url, collection_prefix, timeout_ms: 30_000, ..config::Milvus::default() }

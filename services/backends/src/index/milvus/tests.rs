@@ -78,7 +78,7 @@ async fn a_point_is_found_by_another_process_as_soon_as_it_is_written() {
 async fn another_client_sees_every_change_at_once() {
     let fresh = Fresh::open().await;
     let other = MilvusIndex::open(&fresh.settings).await.unwrap();
-    let (writing, reading) = (collection(&*fresh.index).await, collection(&other).await);
+    let (writing, reading) = tokio::join!(collection(&*fresh.index), collection(&other));
     let mut point = point("a", 0.0);
     for version in 1..=10 {
         point.document.version = Version(version);

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use crate::{
     error::StoreError,
-    index::{Collection, CollectionSpec, IndexError, QdrantEdgeIndex, VectorIndex},
+    index::{Collection, CollectionSpec, IndexError, MilvusIndex, QdrantEdgeIndex, VectorIndex},
     keys,
     lock::{FolderLock, LockError},
-    objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore, hot::HotOriginals},
+    objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore, hot::HotOriginals, s3::S3Store},
     projection::Projection,
-    queue::{JobQueue, SqliteQueue},
+    queue::{JetstreamQueue, JobQueue, SqliteQueue},
     records::Records,
 };
 
@@ -118,7 +118,7 @@ async fn objects_of(config: &config::Config) -> Result<Arc<dyn ObjectStore>, Sto
         config::Objects::Folder { path } => {
             Arc::new(HotOriginals::new(FolderStore::open(&objects_folder(config, path.as_ref()))?))
         }
-        config::Objects::S3(_) => todo!(),
+        config::Objects::S3(s3) => Arc::new(HotOriginals::new(S3Store::open(s3).await?)),
     })
 }
 
@@ -127,14 +127,14 @@ async fn queue_of(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreErr
         config::Queue::Sqlite { path, max_jobs, keep_tasks } => {
             Arc::new(SqliteQueue::open(&queue_file(config, path.as_ref()), *max_jobs, *keep_tasks)?)
         }
-        config::Queue::Jetstream(_) => todo!(),
+        config::Queue::Jetstream(jetstream) => Arc::new(JetstreamQueue::open(jetstream).await?),
     })
 }
 
 async fn index_of(config: &config::Config) -> Result<Arc<dyn VectorIndex>, StoreError> {
     Ok(match &config.index {
         config::Index::QdrantEdge { path } => Arc::new(QdrantEdgeIndex::open(&index_folder(config, path.as_ref()))?),
-        config::Index::Milvus(_) => todo!(),
+        config::Index::Milvus(milvus) => Arc::new(MilvusIndex::open(milvus).await?),
     })
 }
 

@@ -6,7 +6,6 @@ pub mod folder;
 pub(crate) mod hot;
 #[cfg(test)]
 pub(crate) mod memory;
-#[cfg(feature = "s3")]
 pub mod s3;
 
 use std::{fmt, ops::Range};

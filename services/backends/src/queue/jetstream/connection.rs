@@ -29,8 +29,8 @@ const RECONNECT_AT_MOST: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Silence after which the server is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(10);
-/// Publishes whose acknowledgement is not there yet. More than one caller has in flight (`jobs::CHUNK`).
-const ACKS_IN_FLIGHT: usize = 4096;
+/// Publishes whose acknowledgement is not there yet: many callers, each with as many as it sends ahead (`jobs::CHUNK`).
+const ACKS_IN_FLIGHT: usize = 1 << 16;
 
 /// `$JS.API` error: a limit of the stream refuses the message.
 const STORE_FAILED: u64 = 10077;

@@ -68,7 +68,7 @@ pub(super) fn read(message: &async_nats::Message) -> Content {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).map(|value| value.as_str())
+    headers.get(name).map(async_nats::HeaderValue::as_str)
 }
 
 /// A header's value can't hold line breaks.

@@ -151,13 +151,11 @@ impl Projection {
         tasks.entries.get(oldest).map(|entry| entry.created)
     }
 
-    /// Tasks that are alive.
-    pub(super) fn alive(&self) -> Vec<TaskId> {
+    /// Tasks that are alive and whose image is not known: URLs that are not fetched yet.
+    pub(super) fn without_image(&self) -> Vec<TaskId> {
         let tasks = self.lock();
-        [TaskStatus::Queued, TaskStatus::Processing]
-            .iter()
-            .flat_map(|status| tasks.by_status[index(*status)].clone())
-            .collect()
+        let wanted = |entry: &Entry| entry.status.is_alive() && entry.image_id.is_none();
+        tasks.entries.iter().filter(|(_, entry)| wanted(entry)).map(|(task_id, _)| *task_id).collect()
     }
 }
 
@@ -334,16 +332,12 @@ impl Tasks {
 
     fn list(&self, status: Option<TaskStatus>, before: Option<TaskId>, limit: usize) -> Vec<Shown> {
         let range = (Bound::Unbounded, before.map_or(Bound::Unbounded, Bound::Excluded));
-        match status {
-            Some(status) => {
-                let ids = self.by_status[index(status)].range(range).rev();
-                ids.take(limit).filter_map(|task_id| self.shown(*task_id)).collect()
-            }
-            None => {
-                let entries = self.entries.range(range).rev();
-                entries.take(limit).filter_map(|(task_id, _)| self.shown(*task_id)).collect()
-            }
-        }
+        let ids: Vec<TaskId> = if let Some(status) = status {
+            self.by_status[index(status)].range(range).rev().take(limit).copied().collect()
+        } else {
+            self.entries.range(range).rev().take(limit).map(|(task_id, _)| *task_id).collect()
+        };
+        ids.into_iter().filter_map(|task_id| self.shown(task_id)).collect()
     }
 
     fn shown(&self, task_id: TaskId) -> Option<Shown> {

@@ -163,7 +163,7 @@ fn answer(message: Message) -> Result<Answer, QueueError> {
     let Some(status) = message.status.filter(|_| message.reply.is_none()) else {
         return Ok(Answer::Message(Box::new(message)));
     };
-    let description = message.description.clone().unwrap_or_default().to_string();
+    let description = message.description.clone().unwrap_or_default();
     match status {
         StatusCode::NOT_FOUND | StatusCode::TIMEOUT => Ok(Answer::Over),
         StatusCode::NO_RESPONDERS => Ok(Answer::NoConsumer),

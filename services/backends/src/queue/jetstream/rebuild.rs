@@ -20,29 +20,29 @@ impl Inner {
     /// States first: a job without a state is only done once more, a state without its job would wait for ever.
     pub(super) async fn clear(&self) -> Result<(), QueueError> {
         self.built().await?;
-        let mut kept = Vec::new();
-        for task_id in self.projection.alive() {
-            if let Some((state, _)) = self.states.get(task_id).await? {
-                if state.status.is_alive() && state.image_id.is_none() {
-                    kept.push(task_id);
-                }
-            }
-        }
-        let cleared = self.states.mark_cleared().await?;
+        let kept = self.projection.without_image();
+        // Written again, they are newer than everything else, so that one number says what goes.
+        let mut oldest_kept = None;
         for task_id in &kept {
-            // Written again, they are newer than the mark.
-            while let Some((state, revision)) = self.states.get(*task_id).await? {
-                if revision > cleared || self.states.write(&state, revision).await? {
-                    break;
-                }
-            }
+            oldest_kept = oldest_kept.or(self.renew(*task_id).await?);
         }
+        let cleared = self.states.mark_cleared(oldest_kept).await?;
         self.purge(self.names.tasks(), serde_json::json!({"seq": cleared})).await?;
         if kept.is_empty() {
             self.purge(self.names.jobs(), serde_json::json!({})).await
         } else {
             self.remove_jobs_but(&kept.into_iter().collect()).await
         }
+    }
+
+    /// Writes a task's state again; gives its new revision.
+    async fn renew(&self, task_id: TaskId) -> Result<Option<u64>, QueueError> {
+        while let Some((state, revision)) = self.states.get(task_id).await? {
+            if self.states.write(&state, revision).await? {
+                return Ok(self.states.get(task_id).await?.map(|(_, revision)| revision));
+            }
+        }
+        Ok(None)
     }
 
     async fn purge(&self, stream: String, which: serde_json::Value) -> Result<(), QueueError> {
@@ -82,15 +82,16 @@ impl Inner {
     /// is there twice: whichever is delivered later finds its task over.
     pub(super) async fn adopt(&self, model: &ModelFingerprint) -> Result<(), QueueError> {
         let own = self.names.job_subject(model);
+        let mut widened = false;
         let mut from = 1;
         while let Some((sequence, subject, job)) = self.next_job(from).await? {
             from = sequence + 1;
             let Some(job) = job.filter(|_| subject != own) else { continue };
             let job = Job { model: model.clone(), ..job };
             self.adopt_state(&job).await?;
-            self.move_job(&job, &own, sequence).await?;
+            self.move_job(&job, &own, sequence, &mut widened).await?;
         }
-        Ok(())
+        if widened { self.widen(-1).await } else { Ok(()) }
     }
 
     async fn adopt_state(&self, job: &Job) -> Result<(), QueueError> {
@@ -106,23 +107,28 @@ impl Inner {
         Ok(())
     }
 
-    async fn move_job(&self, job: &Job, subject: &str, sequence: u64) -> Result<(), QueueError> {
+    async fn move_job(&self, job: &Job, subject: &str, sequence: u64, widened: &mut bool) -> Result<(), QueueError> {
         let message_id = format!("{}-{}", key(job.task_id), Uuid::new_v4().simple());
         loop {
             let message = messages::job(job, &message_id)?;
             match self.connection.publish(subject.to_owned(), message).await? {
                 Published::Accepted(_) => return self.remove_job(sequence).await,
                 // For the moment there is one more than there may be.
-                Published::Full => self.make_room().await?,
-                Published::Conflict => return Err(unavailable("cannot adopt a job", "the server refused it")),
+                Published::Full if !*widened => {
+                    self.widen(1).await?;
+                    *widened = true;
+                }
+                Published::Full | Published::Conflict => {
+                    return Err(unavailable("cannot adopt a job", "others fill the queue meanwhile"));
+                }
             }
         }
     }
 
-    /// Lets a full stream hold one more. It is not taken back: `open` never makes a stream smaller either.
-    async fn make_room(&self) -> Result<(), QueueError> {
+    /// Lets the stream hold so many more.
+    async fn widen(&self, jobs: i64) -> Result<(), QueueError> {
         let mut config = streams::info(&self.connection, self.names.jobs()).await?.config;
-        config.max_messages += 1;
+        config.max_messages += jobs;
         self.connection.call("make room for a job", self.connection.context.update_stream(&config)).await.map(drop)
     }
 }

@@ -184,9 +184,11 @@ impl States {
         }
     }
 
-    /// Says that everything before is forgotten. Gives the revision up to which that holds.
-    pub(super) async fn mark_cleared(&self) -> Result<u64, QueueError> {
-        let cleared = self.put(CLEARED, Timestamp::now().to_string()).await?;
+    /// Says that everything before `revision`, or before now, is forgotten. Gives the revision before which that holds.
+    pub(super) async fn mark_cleared(&self, revision: Option<u64>) -> Result<u64, QueueError> {
+        let text = revision.map(|revision| revision.to_string()).unwrap_or_default();
+        let written = self.put(CLEARED, text).await?;
+        let cleared = revision.unwrap_or(written);
         self.projection.clear(cleared);
         Ok(cleared)
     }

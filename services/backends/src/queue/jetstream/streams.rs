@@ -228,7 +228,7 @@ impl Merge<'_> {
         merged
     }
 
-    fn grows<T: Ord>(&self, setting: &'static str, existing: T, desired: T) -> bool {
+    fn grows<T: Ord + Copy>(&self, setting: &'static str, existing: T, desired: T) -> bool {
         if desired < existing {
             warn!(
                 stream = self.existing.name,

@@ -22,8 +22,8 @@ use super::{
 use crate::queue::{
     JobQueue, Outcome, QueueError, TaskQuery,
     conformance::{
-        LONG, Limits, Opened, PATIENCE, SHORT, conformance, count, image, indexed, lease_one, lease_ready, model,
-        stored, task_of,
+        LONG, Limits, Opened, PATIENCE, SHORT, conformance, count, from_url, image, indexed, lease_one, lease_ready,
+        model, stored, task_of,
     },
 };
 
@@ -293,8 +293,14 @@ async fn what_another_process_does_is_seen() {
     let bucket = streams::info(&one.inner.connection, one.inner.names.tasks()).await.unwrap();
     assert_eq!(bucket.state.messages, 2);
 
+    let url = from_url("https://example.org/waits.jpg");
+    other.enqueue(std::slice::from_ref(&url)).await.unwrap();
+    until(1, async || count(&one, TaskStatus::Queued).await).await;
     one.clear().await.unwrap();
-    until(0, async || count(&other, TaskStatus::Indexed).await).await;
+    until((0, 1), async || (count(&other, TaskStatus::Indexed).await, count(&other, TaskStatus::Queued).await)).await;
+    let late = open(&config).await;
+    assert_eq!((count(&late, TaskStatus::Indexed).await, count(&late, TaskStatus::Queued).await), (0, 1));
+    assert_eq!(lease_one(&late, LONG).await.job, url);
 }
 
 #[tokio::test]
@@ -346,6 +352,7 @@ async fn a_full_queue_can_be_adopted() {
     let jobs: Vec<Job> = (0..3).map(|number| Job { model: other.clone(), ..stored(number) }).collect();
     queue.enqueue(&jobs).await.unwrap();
     queue.adopt(&model()).await.unwrap();
+    assert_eq!(jobs_info(&queue).await.config.max_messages, 3);
     let leases = lease_ready(&queue).await;
     assert_eq!(leases.len(), 3);
     for (lease, job) in leases.iter().zip(&jobs) {

@@ -117,7 +117,8 @@ impl Watcher {
     fn apply(&self, message: &async_nats::Message, revision: u64) {
         let key = message.subject.rsplit('.').next().unwrap_or_default();
         if key == CLEARED {
-            self.projection.clear(revision);
+            let before = std::str::from_utf8(&message.payload).ok().and_then(|text| text.parse().ok());
+            self.projection.clear(before.unwrap_or(revision));
         } else if key.parse::<TaskId>().is_ok() && !message.payload.is_empty() {
             match serde_json::from_slice::<State>(&message.payload) {
                 Ok(state) => self.projection.see(&state, revision),

@@ -9,7 +9,7 @@ use std::{
 use camino::Utf8Path;
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
-use milvus::v2::request::database::CreateDatabaseRequest;
+use milvus::v2::request::{database::CreateDatabaseRequest, index::DescribeIndexRequest, utility::FlushRequest};
 use serde_json::json;
 use shared::{ImageDocument, ImageId, Version, config::Secret, filter::parse};
 use tokio::{runtime::Handle, task::block_in_place};
@@ -280,6 +280,69 @@ async fn the_most_terms_that_metadata_can_make_fit() {
             collection.list(&ListQuery { filter: Some(filter), limit: 5, ..ListQuery::default() }).await.unwrap();
         assert_eq!(ids(&found.documents), [document.image_id], "{:?}", document.name);
     }
+}
+
+/// Seals what was written and waits until all of it is in a graph: tests otherwise see only segments that still grow.
+async fn seal(fresh: &Fresh, rows: i64) {
+    let name = fresh.index.name(&spec().model);
+    let sdk = &fresh.index.client.sdk;
+    let flush = FlushRequest::builder().collection_names([name.as_str()]).wait_flushed_ms(60_000);
+    sdk.flush(flush.build().unwrap()).await.unwrap();
+    let started = Instant::now();
+    loop {
+        let wanted = DescribeIndexRequest::builder().collection_name(name.as_str()).field_name("vector");
+        let described = sdk.describe_index(wanted.build().unwrap()).await.unwrap();
+        let index = &described.indexes()[0];
+        if index.get_indexed_rows() >= rows && index.get_pending_rows() == 0 {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_mins(2), "{index:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_and_indexed_images_are_found_filtered_listed_and_changed_as_before() {
+    const COUNT: u32 = 3000;
+    let fresh = Fresh::open().await;
+    let collection = collection(&*fresh.index).await;
+    let mut points: Vec<_> = (0..COUNT).map(|number| point(&number.to_string(), number as f32 / 1000.0)).collect();
+    for (number, point) in points.iter_mut().enumerate() {
+        point.document.created = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number as i64);
+        point.document.metadata.tags = vec![format!("tag {}", number % 7)];
+        point.document.facts = (number % 3 > 0).then(|| facts(number as u32, 10, number % 2 == 0));
+        point.document.metadata.fields.insert("rating".into(), json!(number % 5));
+    }
+    collection.upsert(&points).await.unwrap();
+    seal(&fresh, COUNT.into()).await;
+
+    let filters = [
+        "tags:\"tag 3\" AND width > 100.5 AND NOT fields.rating = 2",
+        "created >= 1970-01-01T00:10:00Z AND NOT width < 700",
+        "partial = true OR name:17",
+        "fields.rating:* AND NOT captured:*",
+    ];
+    for filter in filters.map(|text| parse(text).unwrap()) {
+        let expected = points.iter().filter(|point| filter.matches(&point.document)).count();
+        assert_eq!(collection.count(Some(&filter)).await.unwrap(), expected as u64, "{filter}");
+    }
+    let mut found = 0;
+    for point in points.iter().step_by(100) {
+        let hits = collection.search(&query(&point.vector, 0, 10)).await.unwrap();
+        found += usize::from(ids(hits.iter().map(|hit| &hit.document)).contains(&point.document.image_id));
+    }
+    assert!(found >= 27, "the graph finds {found} of 30");
+    let page = collection.list(&ListQuery { limit: 1000, ..ListQuery::default() }).await.unwrap();
+    assert_eq!(ids(&page.documents), ids(points.iter().rev().take(1000).map(|point| &point.document)));
+    assert_eq!(collection.scan().try_collect::<Vec<_>>().await.unwrap().len(), COUNT as usize);
+
+    let (deleted, changed) = (points[0].document.image_id, &mut points[1].document);
+    changed.version = Version(2);
+    assert!(collection.set_document(changed).await.unwrap());
+    collection.delete(&[deleted]).await.unwrap();
+    assert_eq!(collection.get(changed.image_id).await.unwrap().unwrap().document, *changed);
+    assert_eq!(collection.get(deleted).await.unwrap(), None);
+    assert_eq!(collection.count(None).await.unwrap(), u64::from(COUNT) - 1);
 }
 
 #[test]

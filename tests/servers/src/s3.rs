@@ -25,9 +25,10 @@ pub async fn s3() -> Server {
     let fixed = ["sh", "-c", script, "sh", "{folder}", &identities, &program, "server", "-ip=127.0.0.1"];
     let rest = ["-ip.bind=127.0.0.1", "-dir={folder}/data", "-s3", "-s3.config={folder}/s3.json"];
     let limits = ["-master.volumeSizeLimitMB=64", "-volume.max=100"];
+    let off = ["-master.telemetry=false", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0"];
     let ports: Vec<String> = ports.collect();
     let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
-    Server::start("SeaweedFS", first, &[&fixed[..], &rest, &limits, &ports].concat()).await
+    Server::start("SeaweedFS", first, &[&fixed[..], &rest, &limits, &off, &ports].concat()).await
 }
 
 /// Settings for a bucket on that server, made when it is opened.

@@ -184,6 +184,16 @@ impl Cluster {
         self.http.delete(url).send().await.unwrap().status()
     }
 
+    /// Waits until another process serves a picture no longer: it may keep it for a second.
+    pub(crate) async fn until_gone(&self, id: &str) {
+        let started = Instant::now();
+        let url = self.cdnapi.url(&format!("/images/{id}"));
+        while self.http.get(&url).send().await.unwrap().status() != StatusCode::NOT_FOUND {
+            assert!(started.elapsed() < DEADLINE, "a deleted picture is still served");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Waits until no task is queued or being worked on; gives the number of tasks by status.
     pub(crate) async fn until_idle(&self) -> Value {
         let started = Instant::now();

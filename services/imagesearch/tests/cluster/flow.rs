@@ -30,7 +30,7 @@ async fn photos_go_in_through_one_process_and_are_found_through_another() {
     assert_eq!(cluster.upload("copy.jpg", photos[giraffe].1.clone()).await["status"], "duplicate");
     assert_eq!(cluster.delete(id).await, StatusCode::NO_CONTENT);
     assert!(!cluster.search("a giraffe", 100).await.contains(id), "a deleted image is found");
-    assert_eq!(cluster.http.get(cluster.cdnapi.url(&format!("/images/{id}"))).send().await.unwrap().status(), 404);
+    cluster.until_gone(id).await;
     // Within the time in which the queue takes the same message for a duplicate.
     assert_eq!(cluster.upload("giraffe.jpg", photos[giraffe].1.clone()).await["status"], "queued");
     cluster.until_idle().await;
@@ -57,7 +57,8 @@ async fn roles_wait_for_their_stores_and_say_for_which() {
     }
     let mut cluster = Cluster::start_on(stores, 1);
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    for (process, store) in [(&cluster.cdnapi, "object store"), (&cluster.ingestapi, "store"), (&cluster.searchapi, "store")]
+    for (process, store) in
+        [(&cluster.cdnapi, "object store"), (&cluster.ingestapi, "store"), (&cluster.searchapi, "store")]
     {
         let (status, problem) = process.readiness().await.expect("the admin port answers from the first moment");
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);

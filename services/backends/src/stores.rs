@@ -113,12 +113,13 @@ pub async fn open_for_reading(
     Ok((index, collection))
 }
 
+// The adapters' futures are boxed: they are large, and whoever opens stores does it once.
 async fn objects_of(config: &config::Config) -> Result<Arc<dyn ObjectStore>, StoreError> {
     Ok(match &config.objects {
         config::Objects::Folder { path } => {
             Arc::new(HotOriginals::new(FolderStore::open(&objects_folder(config, path.as_ref()))?))
         }
-        config::Objects::S3(s3) => Arc::new(HotOriginals::new(S3Store::open(s3).await?)),
+        config::Objects::S3(s3) => Arc::new(HotOriginals::new(Box::pin(S3Store::open(s3)).await?)),
     })
 }
 
@@ -127,14 +128,14 @@ async fn queue_of(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreErr
         config::Queue::Sqlite { path, max_jobs, keep_tasks } => {
             Arc::new(SqliteQueue::open(&queue_file(config, path.as_ref()), *max_jobs, *keep_tasks)?)
         }
-        config::Queue::Jetstream(jetstream) => Arc::new(JetstreamQueue::open(jetstream).await?),
+        config::Queue::Jetstream(jetstream) => Arc::new(Box::pin(JetstreamQueue::open(jetstream)).await?),
     })
 }
 
 async fn index_of(config: &config::Config) -> Result<Arc<dyn VectorIndex>, StoreError> {
     Ok(match &config.index {
         config::Index::QdrantEdge { path } => Arc::new(QdrantEdgeIndex::open(&index_folder(config, path.as_ref()))?),
-        config::Index::Milvus(milvus) => Arc::new(MilvusIndex::open(milvus).await?),
+        config::Index::Milvus(milvus) => Arc::new(Box::pin(MilvusIndex::open(milvus)).await?),
     })
 }
 

@@ -10,6 +10,7 @@ use super::Secret;
 /// Originals, records and variants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a process has one of these")]
 pub enum Objects {
     /// A folder on this machine.
     Folder {
@@ -77,6 +78,7 @@ impl Default for S3 {
 /// Jobs and task states.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a process has one of these")]
 pub enum Queue {
     /// One SQLite file on this machine.
     Sqlite {
@@ -189,6 +191,7 @@ pub enum JetstreamStorage {
 /// Vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a process has one of these")]
 pub enum Index {
     /// Qdrant Edge, in process.
     QdrantEdge {

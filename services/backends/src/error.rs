@@ -14,3 +14,16 @@ pub enum StoreError {
     #[error(transparent)]
     Index(#[from] IndexError),
 }
+
+impl StoreError {
+    /// The store is away, slow or refusing for now: worth another try.
+    pub fn is_unavailable(&self) -> bool {
+        let object_is = |error: &ObjectError| matches!(error, ObjectError::Unavailable { .. } | ObjectError::Full(_));
+        match self {
+            Self::Record(RecordError::Object(error)) | Self::Object(error) => object_is(error),
+            Self::Record(_) => false,
+            Self::Queue(error) => matches!(error, QueueError::Unavailable { .. } | QueueError::Full { .. }),
+            Self::Index(error) => matches!(error, IndexError::Unavailable { .. }),
+        }
+    }
+}

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use crate::{
     error::StoreError,
-    index::{Collection, CollectionSpec, IndexError, QdrantEdgeIndex, VectorIndex},
+    index::{Collection, CollectionSpec, IndexError, MilvusIndex, QdrantEdgeIndex, VectorIndex},
     keys,
     lock::{FolderLock, LockError},
-    objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore, hot::HotOriginals},
+    objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore, hot::HotOriginals, s3::S3Store},
     projection::Projection,
-    queue::{JobQueue, SqliteQueue},
+    queue::{JetstreamQueue, JobQueue, SqliteQueue},
     records::Records,
 };
 
@@ -33,6 +33,14 @@ pub enum OpenError {
     Identity(#[source] serde_json::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl OpenError {
+    /// A store is away, slow or refusing for now, or its collection waits for being rebuilt: worth another try.
+    pub fn is_unavailable(&self) -> bool {
+        let is_foreign = |error: &StoreError| matches!(error, StoreError::Index(IndexError::ForeignStore { .. }));
+        matches!(self, Self::Store(error) if error.is_unavailable() || is_foreign(error))
+    }
 }
 
 /// The stores of one deployment.
@@ -75,25 +83,92 @@ struct Identity {
 /// # Errors
 /// `Lock` when another process uses the same folders.
 pub async fn open(config: &config::Config) -> Result<Stores, OpenError> {
-    let data_dir = &config.data_dir;
-    let config::Objects::Folder { path } = &config.objects;
-    let objects_path = path.clone().unwrap_or_else(|| data_dir.join("objects"));
-    let config::Queue::Sqlite { path, max_jobs, keep_tasks } = &config.queue;
-    let queue_path = path.clone().unwrap_or_else(|| data_dir.join("queue.sqlite"));
-    let config::Index::QdrantEdge { path } = &config.index;
-    let index_path = path.clone().unwrap_or_else(|| data_dir.join("index"));
-
-    // SQLite's file is locked through its folder, the data folder by default.
-    let queue_folder = queue_path.parent().map_or_else(|| data_dir.clone(), Utf8PathBuf::from);
-    let lock = FolderLock::acquire(&[data_dir.clone(), objects_path.clone(), index_path.clone(), queue_folder])?;
-    let folder = FolderStore::open(&objects_path).map_err(StoreError::from)?;
-    let objects: Arc<dyn ObjectStore> = Arc::new(HotOriginals::new(folder));
-    let queue = SqliteQueue::open(&queue_path, *max_jobs, *keep_tasks).map_err(StoreError::from)?;
-    let index = QdrantEdgeIndex::open(&index_path).map_err(StoreError::from)?;
+    let lock = FolderLock::acquire(&embedded_folders(config))?;
+    let objects = objects_of(config).await?;
+    let queue = queue_of(config).await?;
+    let index = index_of(config).await?;
     let store_id = identity(objects.as_ref()).await?;
     let records = Records::new(objects.clone());
-    let (queue, index, lock) = (Arc::new(queue), Arc::new(index), Arc::new(lock));
-    Ok(Stores { objects, queue, index, records, store_id, opened: Timestamp::now(), _lock: lock })
+    Ok(Stores { objects, queue, index, records, store_id, opened: Timestamp::now(), _lock: Arc::new(lock) })
+}
+
+/// Opens the object store alone, for who needs no other.
+pub async fn open_objects(config: &config::Config) -> Result<Arc<dyn ObjectStore>, OpenError> {
+    Ok(objects_of(config).await?)
+}
+
+/// Opens the collection of a model for reading, beside the processes that write it.
+///
+/// # Errors
+/// `ForeignStore` as long as none of those has rebuilt it.
+pub async fn open_for_reading(
+    config: &config::Config,
+    model: &ModelFingerprint,
+    dimension: usize,
+) -> Result<(Arc<dyn VectorIndex>, Arc<dyn Collection>), OpenError> {
+    let store = identity(objects_of(config).await?.as_ref()).await?;
+    let index = index_of(config).await?;
+    let spec = CollectionSpec { model: model.clone(), dimension, store };
+    let collection = index.open(&spec).await.map_err(StoreError::from)?;
+    Ok((index, collection))
+}
+
+// The adapters' futures are boxed: they are large, and whoever opens stores does it once.
+async fn objects_of(config: &config::Config) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    Ok(match &config.objects {
+        config::Objects::Folder { path } => {
+            Arc::new(HotOriginals::new(FolderStore::open(&objects_folder(config, path.as_ref()))?))
+        }
+        config::Objects::S3(s3) => Arc::new(HotOriginals::new(Box::pin(S3Store::open(s3)).await?)),
+    })
+}
+
+async fn queue_of(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreError> {
+    Ok(match &config.queue {
+        config::Queue::Sqlite { path, max_jobs, keep_tasks } => {
+            Arc::new(SqliteQueue::open(&queue_file(config, path.as_ref()), *max_jobs, *keep_tasks)?)
+        }
+        config::Queue::Jetstream(jetstream) => Arc::new(Box::pin(JetstreamQueue::open(jetstream)).await?),
+    })
+}
+
+async fn index_of(config: &config::Config) -> Result<Arc<dyn VectorIndex>, StoreError> {
+    Ok(match &config.index {
+        config::Index::QdrantEdge { path } => Arc::new(QdrantEdgeIndex::open(&index_folder(config, path.as_ref()))?),
+        config::Index::Milvus(milvus) => Arc::new(Box::pin(MilvusIndex::open(milvus)).await?),
+    })
+}
+
+fn objects_folder(config: &config::Config, path: Option<&Utf8PathBuf>) -> Utf8PathBuf {
+    path.cloned().unwrap_or_else(|| config.data_dir.join("objects"))
+}
+
+fn queue_file(config: &config::Config, path: Option<&Utf8PathBuf>) -> Utf8PathBuf {
+    path.cloned().unwrap_or_else(|| config.data_dir.join("queue.sqlite"))
+}
+
+fn index_folder(config: &config::Config, path: Option<&Utf8PathBuf>) -> Utf8PathBuf {
+    path.cloned().unwrap_or_else(|| config.data_dir.join("index"))
+}
+
+/// The folders that belong to this process alone; none when every store is elsewhere.
+fn embedded_folders(config: &config::Config) -> Vec<Utf8PathBuf> {
+    let mut folders = Vec::new();
+    if let config::Objects::Folder { path } = &config.objects {
+        folders.push(objects_folder(config, path.as_ref()));
+    }
+    if let config::Index::QdrantEdge { path } = &config.index {
+        folders.push(index_folder(config, path.as_ref()));
+    }
+    if let config::Queue::Sqlite { path, .. } = &config.queue {
+        // SQLite's file is locked through its folder, the data folder by default.
+        let file = queue_file(config, path.as_ref());
+        folders.push(file.parent().map_or_else(|| config.data_dir.clone(), Utf8PathBuf::from));
+    }
+    if !folders.is_empty() {
+        folders.insert(0, config.data_dir.clone());
+    }
+    folders
 }
 
 impl Stores {
@@ -119,6 +194,19 @@ impl Stores {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Opens the collection of a model beside the process that keeps it in line with the records (`open_collection`).
+    ///
+    /// # Errors
+    /// `ForeignStore` as long as that process hasn't emptied it.
+    pub async fn join_collection(
+        &self,
+        model: &ModelFingerprint,
+        dimension: usize,
+    ) -> Result<Arc<dyn Collection>, StoreError> {
+        let spec = CollectionSpec { model: model.clone(), dimension, store: self.store_id };
+        Ok(self.index.open(&spec).await?)
     }
 
     /// What keeps these collections in line with the records.

@@ -42,6 +42,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run everything in one process: API, worker, images and UI
     Up(ConfigArgs),
+    /// Run one role of a cluster: uploads, changes and deletes
+    Ingestapi(ConfigArgs),
+    /// Run one role of a cluster: decodes, embeds and indexes what was uploaded
+    Ingestworker(ConfigArgs),
+    /// Run one role of a cluster: searches and lists
+    Searchapi(ConfigArgs),
+    /// Run one role of a cluster: originals and resized copies
+    Cdnapi(ConfigArgs),
     /// Upload images: files, folders with all below them, URLs, or `-` for a list on standard input
     Ingest(IngestArgs),
     /// Find images by words, by a picture, or by both
@@ -76,7 +84,7 @@ pub(crate) enum Command {
 /// Where settings come from.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
-    /// YAML file with settings; `conf/imagesearch.yaml` when there is one
+    /// YAML file with settings; `conf/imagesearch.yaml`, or that of the role, when there is one
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<Utf8PathBuf>,
     /// Folder for everything that is kept

@@ -15,10 +15,7 @@ use backends::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use shared::{
-    ImageDocument, ImageId, Job, JobSource, Metadata, Task, TaskId, TaskStatus,
-    config::{self, Config},
-};
+use shared::{ImageDocument, ImageId, Job, JobSource, Metadata, Task, TaskId, TaskStatus, config::Config};
 
 use crate::urls::{InvalidItem, UrlItem};
 
@@ -71,11 +68,10 @@ pub struct IngestLimits {
 
 impl From<&Config> for IngestLimits {
     fn from(config: &Config) -> Self {
-        let config::Queue::Sqlite { max_jobs, .. } = &config.queue;
         Self {
             max_image_bytes: config.ingestapi.max_image_bytes,
             max_items: config.ingestapi.max_items,
-            max_jobs: *max_jobs,
+            max_jobs: config.queue.max_jobs(),
         }
     }
 }

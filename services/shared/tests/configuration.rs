@@ -81,6 +81,51 @@ fn an_adapter_keeps_its_other_defaults_when_one_key_is_set() {
 }
 
 #[test]
+fn distributed_stores_are_chosen_by_configuration_alone() {
+    let variables = [
+        ("IMAGESEARCH_OBJECTS__TYPE", "s3"),
+        ("IMAGESEARCH_OBJECTS__BUCKET", "photos"),
+        ("IMAGESEARCH_OBJECTS__ACCESS_KEY_ID", "key"),
+        ("IMAGESEARCH_OBJECTS__SECRET_ACCESS_KEY", "hunter2"),
+        ("IMAGESEARCH_QUEUE__TYPE", "jetstream"),
+        ("IMAGESEARCH_QUEUE__SERVERS", "nats://a:4222, nats://b:4222"),
+        ("IMAGESEARCH_INDEX__TYPE", "milvus"),
+        ("IMAGESEARCH_INDEX__TOKEN", "hunter3"),
+    ];
+    let config = load("", &variables).unwrap();
+    assert!(config.embedded_stores().is_empty());
+    assert_eq!(config.queue.max_jobs(), 100_000, "what isn't set has the default of its adapter");
+    let told = config.to_yaml().unwrap() + &format!("{config:?}");
+    assert!(told.contains("photos") && !told.contains("hunter"), "{told}");
+    assert_eq!(load("", &[]).unwrap().embedded_stores(), ["objects", "queue", "index"]);
+}
+
+#[test]
+fn settings_of_stores_that_contradict_each_other_are_told() {
+    let yaml = "
+        objects: {type: s3, endpoint: 'minio:9000', access_key_id: key, part_size_bytes: 100, server_side_encryption: rot13}
+        queue: {type: jetstream, replicas: 2, user: me, token: t, name: 'a b', key_file: /key}
+        index: {type: milvus, url: 'ftp://milvus', collection_prefix: 9-lives, user: me, token: t}
+    ";
+    let told = texts(&problems(yaml, &[])).join("\n");
+    for key in [
+        "objects.endpoint",
+        "objects.secret_access_key",
+        "objects.part_size_bytes",
+        "objects.server_side_encryption",
+        "queue.replicas",
+        "queue.user",
+        "queue.name",
+        "queue.key_file",
+        "index.url",
+        "index.collection_prefix",
+        "index.token",
+    ] {
+        assert!(told.contains(key), "{key} is not in:\n{told}");
+    }
+}
+
+#[test]
 fn a_secret_comes_from_a_file_and_never_shows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod milvus;
 mod qdrant_edge;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use shared::{Hit, ImageDocument, ImageId, ModelFingerprint, StoreId, Version, filter::Filter};
 
-pub use self::qdrant_edge::QdrantEdgeIndex;
+pub use self::{milvus::MilvusIndex, qdrant_edge::QdrantEdgeIndex};
 
 /// Offset plus limit of a search can't pass this: Milvus's own bound, kept by every adapter.
 pub const SEARCH_WINDOW: usize = 16_384;

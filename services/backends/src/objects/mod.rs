@@ -6,6 +6,7 @@ pub mod folder;
 pub(crate) mod hot;
 #[cfg(test)]
 pub(crate) mod memory;
+pub mod s3;
 
 use std::{fmt, ops::Range};
 

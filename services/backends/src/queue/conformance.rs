@@ -6,7 +6,13 @@
 pub(crate) mod delivery;
 pub(crate) mod lists;
 
-use std::{any::Any, ops::Deref, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    future::{Ready, ready},
+    ops::Deref,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use shared::{
@@ -46,6 +52,16 @@ impl Deref for Opened {
 
     fn deref(&self) -> &Self::Target {
         &*self.queue
+    }
+}
+
+/// So that `open` may be asynchronous or not.
+impl IntoFuture for Opened {
+    type Output = Self;
+    type IntoFuture = Ready<Self>;
+
+    fn into_future(self) -> Ready<Self> {
+        ready(self)
     }
 }
 
@@ -91,7 +107,7 @@ macro_rules! conformance {
         $(
             #[tokio::test]
             async fn $behaviour() {
-                $crate::queue::conformance::$module::$behaviour(async |limits| $open(limits)).await;
+                $crate::queue::conformance::$module::$behaviour(async |limits| $open(limits).await).await;
             }
         )*
     };

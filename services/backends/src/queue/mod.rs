@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod jetstream;
 mod sqlite;
 
 use std::time::Duration;
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use shared::{ImageId, Job, ModelFingerprint, Task, TaskFailure, TaskId, TaskResult, TaskStatus};
 
-pub use self::sqlite::SqliteQueue;
+pub use self::{jetstream::JetstreamQueue, sqlite::SqliteQueue};
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {

@@ -8,7 +8,12 @@ use crate::{cli::ConfigArgs, output};
 
 /// Settings from the file, the environment and the flags, the last one winning.
 pub(crate) fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
-    let source = args.config.clone().map_or(Source::Role("imagesearch"), Source::File);
+    load_for("imagesearch", args)
+}
+
+/// The same, with the file of one role.
+pub(crate) fn load_for(role: &'static str, args: &ConfigArgs) -> anyhow::Result<Config> {
+    let source = args.config.clone().map_or(Source::Role(role), Source::File);
     let mut config = config::load(&source, std::env::vars_os())?;
     if let Some(data_dir) = &args.data_dir {
         config.data_dir.clone_from(data_dir);

@@ -15,22 +15,21 @@ mod status;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
-use shared::config::LogFormat;
+use shared::config::{Config, LogFormat};
 
 use crate::{
-    cli::{Cli, Command},
-    output, roles,
+    cli::{Cli, Command, ConfigArgs},
+    output,
+    roles::{self, alone::Role},
 };
 
 pub(crate) async fn run(Cli { command, json }: Cli) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up(args) => {
-            let mut config = config::load(&args)?;
-            if json {
-                config.log.format = LogFormat::Json;
-            }
-            roles::up::run(config).await
-        }
+        Command::Up(args) => roles::up::run(logged_as(config::load(&args)?, json)).await,
+        Command::Ingestapi(args) => alone(Role::Ingestapi, &args, json).await,
+        Command::Ingestworker(args) => alone(Role::Ingestworker, &args, json).await,
+        Command::Searchapi(args) => alone(Role::Searchapi, &args, json).await,
+        Command::Cdnapi(args) => alone(Role::Cdnapi, &args, json).await,
         Command::Ingest(args) => ingest::run(args, json).await,
         Command::Search(args) => search::run(args, json).await,
         Command::Status(args) => status::run(args, json).await,
@@ -50,4 +49,15 @@ pub(crate) async fn run(Cli { command, json }: Cli) -> anyhow::Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+async fn alone(role: Role, args: &ConfigArgs, json: bool) -> anyhow::Result<ExitCode> {
+    roles::alone::run(role, logged_as(config::load_for(role.name(), args)?, json)).await
+}
+
+fn logged_as(mut config: Config, json: bool) -> Config {
+    if json {
+        config.log.format = LogFormat::Json;
+    }
+    config
 }

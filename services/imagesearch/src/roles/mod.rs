@@ -1,8 +1,10 @@
 //! How the parts become a process.
 
+pub(crate) mod alone;
 pub(crate) mod api;
 pub(crate) mod model;
 mod open_files;
+mod process;
 mod services;
 pub(crate) mod signals;
 mod sweeper;

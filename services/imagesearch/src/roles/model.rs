@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use embedding::{Bundle, Embedder, EmbedderOptions, FetchOptions, Progress, Source, decode::Limits};
-use shared::config::Config;
+use shared::{ModelFingerprint, config::Config};
 
 use crate::assets;
 
@@ -18,6 +18,17 @@ pub(crate) async fn load(
     Embedder::load(bundle, options(config))
         .await
         .with_context(|| format!("cannot load the model {}", config.model.source))
+}
+
+/// What the model's collection is called and how long its vectors are, without keeping the model in memory.
+pub(crate) async fn identify(config: &Config) -> anyhow::Result<(ModelFingerprint, usize)> {
+    let progress = Arc::new(log_progress());
+    let bundle = open(config, progress.clone()).await?;
+    if let Some(dimension) = bundle.manifest().dimension {
+        return Ok((bundle.fingerprint().clone(), dimension));
+    }
+    let embedder = load(config, progress).await?;
+    Ok((embedder.fingerprint().clone(), embedder.dimension()))
 }
 
 async fn open(config: &Config, progress: Arc<dyn Fn(Progress<'_>) + Send + Sync>) -> anyhow::Result<Bundle> {

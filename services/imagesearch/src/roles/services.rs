@@ -1,11 +1,22 @@
-//! The routes of every service, over the same stores and model.
+//! Each service over the stores and the model that it needs, and what is watched of those.
 
 use std::sync::Arc;
 
+use backends::{
+    Stores,
+    index::{Collection, VectorIndex},
+    objects::ObjectStore,
+    projection::Projection,
+    queue::JobQueue,
+    records::Records,
+};
 use cdnapi::Delivery;
+use embedding::Embedder;
 use ingestapi::{Ingest, IngestState, Sample};
+use ingestworker::Worker;
 use searchapi::{Search, SearchState};
-use shared::{Metadata, config::Config};
+use shared::{Metadata, config::Config, http::Readiness};
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{model, up::Engine};
@@ -18,35 +29,70 @@ pub(super) struct Routers {
 }
 
 pub(super) fn routers(config: &Config, engine: &Engine) -> Routers {
+    let Engine { stores, embedder, collection, projection } = engine;
     Routers {
-        ingestapi: ingestapi(config, engine),
-        searchapi: searchapi(config, engine),
-        cdnapi: cdnapi(config, engine),
+        ingestapi: ingestapi(config, stores, collection, projection),
+        searchapi: searchapi(config, embedder, collection),
+        cdnapi: cdnapi(config, &stores.objects),
     }
 }
 
-fn ingestapi(config: &Config, engine: &Engine) -> OpenApiRouter {
-    let ingest =
-        Ingest::new(engine.stores.clone(), engine.collection.clone(), engine.projection.clone(), config.into());
+pub(super) fn ingestapi(
+    config: &Config,
+    stores: &Stores,
+    collection: &Arc<dyn Collection>,
+    projection: &Projection,
+) -> OpenApiRouter {
+    let ingest = Ingest::new(stores.clone(), collection.clone(), projection.clone(), config.into());
     let samples = Arc::new(|| assets::samples().unwrap_or_default().into_iter().map(sample).collect());
     ingestapi::router(IngestState::new(ingest, config.ingestapi.max_request_bytes, Some(samples)))
 }
 
-fn searchapi(config: &Config, engine: &Engine) -> OpenApiRouter {
-    let search = Search::new(engine.embedder.clone(), engine.collection.clone(), config.searchapi.max_limit);
+pub(super) fn searchapi(config: &Config, embedder: &Embedder, collection: &Arc<dyn Collection>) -> OpenApiRouter {
+    let search = Search::new(embedder.clone(), collection.clone(), config.searchapi.max_limit);
     let max_picture_bytes = usize::try_from(config.searchapi.max_query_image_bytes).unwrap_or(usize::MAX);
     searchapi::router(SearchState { search: Arc::new(search), max_picture_bytes })
 }
 
-fn cdnapi(config: &Config, engine: &Engine) -> OpenApiRouter {
+pub(super) fn cdnapi(config: &Config, objects: &Arc<dyn ObjectStore>) -> OpenApiRouter {
     let delivery = Delivery::new(
-        engine.stores.objects.clone(),
-        engine.stores.records.clone(),
+        objects.clone(),
+        Records::new(objects.clone()),
         config.cdnapi.variant_sizes.clone(),
         config.cdnapi.max_concurrent_renders,
         model::limits(config),
     );
     cdnapi::router(delivery)
+}
+
+/// The worker as a part of a process.
+pub(super) async fn work(worker: Worker, shutdown: CancellationToken) -> anyhow::Result<()> {
+    worker.run(shutdown).await;
+    Ok(())
+}
+
+pub(super) fn watch_objects(readiness: &Readiness, objects: &Arc<dyn ObjectStore>) {
+    let objects = objects.clone();
+    readiness.add("objects", move || {
+        let objects = objects.clone();
+        async move { objects.ready().await.map_err(|error| error.to_string()) }
+    });
+}
+
+pub(super) fn watch_queue(readiness: &Readiness, queue: &Arc<dyn JobQueue>) {
+    let queue = queue.clone();
+    readiness.add("queue", move || {
+        let queue = queue.clone();
+        async move { queue.ready().await.map_err(|error| error.to_string()) }
+    });
+}
+
+pub(super) fn watch_index(readiness: &Readiness, index: &Arc<dyn VectorIndex>) {
+    let index = index.clone();
+    readiness.add("index", move || {
+        let index = index.clone();
+        async move { index.ready().await.map_err(|error| error.to_string()) }
+    });
 }
 
 fn sample(sample: assets::Sample) -> Sample {

@@ -8,34 +8,52 @@ use backends::{
     survey::SurveyOptions,
     sweep::{Swept, sweep},
 };
+use shared::config::Config;
 use tokio_util::sync::CancellationToken;
 
-pub(super) async fn run(
+pub(super) struct Sweeper {
     stores: Stores,
     collection: Arc<dyn Collection>,
     interval: Duration,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut is_first = true;
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            _ = ticks.tick() => {}
+    /// Nobody else uses the stores: what is older than this process can't be under way any more.
+    is_alone: bool,
+}
+
+impl Sweeper {
+    pub(super) fn new(config: &Config, stores: &Stores, collection: &Arc<dyn Collection>) -> Self {
+        Self {
+            stores: stores.clone(),
+            collection: collection.clone(),
+            interval: Duration::from_secs(config.ingestapi.sweep_interval_s),
+            is_alone: !config.embedded_stores().is_empty(),
         }
-        // Nobody else uses embedded stores: what is older than this process can't be under way any more. What may be under
-        // way later is told from the time of each sweep.
-        let options = if is_first { SurveyOptions::alone_since(stores.opened) } else { SurveyOptions::while_serving() };
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            swept = sweep(&stores, &collection, options) => match swept {
-                Ok(swept) => {
-                    is_first = false;
-                    report(swept);
-                }
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the sweep broke off; it is tried again"),
-            },
+    }
+
+    pub(super) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut is_first = true;
+        let mut ticks = tokio::time::interval(self.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+            // What may be under way later is told from the time of each sweep.
+            let options = if is_first && self.is_alone {
+                SurveyOptions::alone_since(self.stores.opened)
+            } else {
+                SurveyOptions::while_serving()
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                swept = sweep(&self.stores, &self.collection, options) => match swept {
+                    Ok(swept) => {
+                        is_first = false;
+                        report(swept);
+                    }
+                    Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the sweep broke off; it is tried again"),
+                },
+            }
         }
     }
 }

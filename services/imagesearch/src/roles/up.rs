@@ -4,73 +4,59 @@
 //! model and collection are opened, and only then anything is served. At the end the order is reversed: no new requests
 //! and jobs, what is under way ends, the admin port goes last.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
-use anyhow::Context as _;
 use backends::{Stores, index::Collection, projection::Projection, stores::RebuildReason};
 use embedding::Embedder;
 use ingestworker::Worker;
 use shared::{
     config::{Config, Objects},
-    http::{self, Auth, Kit, Readiness, session},
-    telemetry::{self, Metrics},
+    http::{self, Readiness, session},
 };
-use tokio::{net::TcpListener, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{api, model, open_files, services, signals, sweeper, ui};
+use super::{
+    api, model,
+    process::{Parts, Process},
+    services,
+    sweeper::Sweeper,
+    ui,
+};
 use crate::exit::{CommandError, Failure};
 
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    telemetry::start_logs(&config.log)?;
-    open_files::raise_limit();
-    let metrics = Metrics::new();
-    let auth = Auth::open(&config)?;
-    let (shutdown, stopped) = (signals::shutdown(), CancellationToken::new());
-    let listeners = Listeners::bind(&config, &auth).await?;
+    let process = Process::start(&config).await?;
+    let listeners = Listeners::bind(&config, &process).await?;
     let frontend = listeners.frontend.local_addr()?;
-
-    let readiness = Readiness::new();
-    let (admin, started) = serve_admin(&config, listeners.admin, &metrics, &readiness, &shutdown, &stopped);
     let engine = tokio::select! {
         engine = Engine::open(&config) => engine?,
-        () = shutdown.cancelled() => return Ok(ExitCode::SUCCESS),
+        () = process.shutdown.cancelled() => return Ok(ExitCode::SUCCESS),
     };
-    engine.watch(&readiness);
+    engine.watch(&process.readiness);
 
-    let kit = Kit::new(&config.http, auth.clone(), &metrics);
-    let mut parts = JoinSet::new();
+    let mut parts = Parts::new();
     let routers = services::routers(&config, &engine);
     let whole = OpenApiRouter::new()
         .merge(routers.ingestapi.clone())
         .merge(routers.searchapi.clone())
         .merge(routers.cdnapi.clone())
-        .merge(session::router(auth.clone()));
+        .merge(session::router(process.auth.clone()));
     let frontend_router = http::with_docs(api::TITLE, api::DESCRIPTION, whole).merge(ui::router());
     for (role, listener, router) in [
-        ("ingestapi", listeners.ingestapi, api::alone("ingestapi", routers.ingestapi, &auth)),
-        ("searchapi", listeners.searchapi, api::alone("searchapi", routers.searchapi, &auth)),
-        ("cdnapi", listeners.cdnapi, api::alone("cdnapi", routers.cdnapi, &auth)),
+        ("ingestapi", listeners.ingestapi, api::alone("ingestapi", routers.ingestapi, &process.auth)),
+        ("searchapi", listeners.searchapi, api::alone("searchapi", routers.searchapi, &process.auth)),
+        ("cdnapi", listeners.cdnapi, api::alone("cdnapi", routers.cdnapi, &process.auth)),
         ("frontend", listeners.frontend, frontend_router),
     ] {
-        let (kit, shutdown) = (kit.clone(), shutdown.clone());
-        parts.spawn(async move { Ok(http::serve(role, listener, router, &kit, shutdown).await?) });
+        process.serve(&mut parts, role, listener, router);
     }
-    parts.spawn(work(engine.worker(&config)?, shutdown.clone()));
-    parts.spawn(sweeper::run(
-        engine.stores.clone(),
-        engine.collection.clone(),
-        sweep_interval(&config),
-        shutdown.clone(),
-    ));
-    started.cancel();
+    let shutdown = &process.shutdown;
+    parts.spawn(services::work(engine.worker(&config)?, shutdown.clone()));
+    let sweeper = Sweeper::new(&config, &engine.stores, &engine.collection);
+    parts.spawn(sweeper.run(shutdown.clone()));
     tracing::info!(images = engine.collection.count(None).await?, "ready: open http://{frontend}");
-
-    let outcome = until_all_ended(parts, &shutdown).await;
-    stopped.cancel();
-    admin.await??;
-    outcome.map(|()| ExitCode::SUCCESS)
+    process.run(parts).await
 }
 
 /// The addresses of all roles, taken before anything slow begins.
@@ -79,21 +65,15 @@ struct Listeners {
     ingestapi: TcpListener,
     searchapi: TcpListener,
     cdnapi: TcpListener,
-    admin: TcpListener,
 }
 
 impl Listeners {
-    async fn bind(config: &Config, auth: &Auth) -> anyhow::Result<Self> {
-        let bind = async |role: &'static str, address| {
-            auth.check_listen(role, address)?;
-            anyhow::Ok(http::bind(role, address).await?)
-        };
+    async fn bind(config: &Config, process: &Process) -> anyhow::Result<Self> {
         Ok(Self {
-            frontend: bind("frontend", config.frontend.listen).await?,
-            ingestapi: bind("ingestapi", config.ingestapi.listen).await?,
-            searchapi: bind("searchapi", config.searchapi.listen).await?,
-            cdnapi: bind("cdnapi", config.cdnapi.listen).await?,
-            admin: http::bind("admin", config.admin.listen).await?,
+            frontend: process.bind("frontend", config.frontend.listen).await?,
+            ingestapi: process.bind("ingestapi", config.ingestapi.listen).await?,
+            searchapi: process.bind("searchapi", config.searchapi.listen).await?,
+            cdnapi: process.bind("cdnapi", config.cdnapi.listen).await?,
         })
     }
 }
@@ -113,21 +93,18 @@ impl Engine {
         let embedder = model::load(config, Arc::new(model::log_progress()));
         let (stores, embedder) = tokio::try_join!(stores, embedder)?;
         let opened = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await?;
-        match opened.rebuild {
-            Some(RebuildReason::Foreign) => {
-                tracing::warn!("the index belonged to other images; it is rebuilt in the background");
-            }
-            Some(RebuildReason::Lost) => tracing::warn!("the index is lost; it is rebuilt in the background"),
-            None => {}
+        tell_rebuild(opened.rebuild);
+        // Elsewhere other processes may still work on the jobs of another model.
+        if config.embedded_stores().contains(&"queue") {
+            stores.queue.adopt(embedder.fingerprint()).await?;
         }
-        stores.queue.adopt(embedder.fingerprint()).await?;
         let projection = stores.projection(vec![opened.collection.clone()]);
         Ok(Self { stores, embedder, collection: opened.collection, projection })
     }
 
     /// The same, over stores that are there: a mistyped folder must not pass for an empty collection.
     pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Self> {
-        let Objects::Folder { path } = &config.objects;
+        let Objects::Folder { path } = &config.objects else { return Self::open(config).await };
         let folder = path.clone().unwrap_or_else(|| config.data_dir.join("objects"));
         if !folder.exists() {
             let reason = format!("nothing is stored in {folder}; name the right folder with --data-dir");
@@ -149,61 +126,19 @@ impl Engine {
     }
 
     /// Ready means that every store answers; the model is warm since it was loaded.
-    fn watch(&self, readiness: &Readiness) {
-        let Stores { objects, queue, index, .. } = self.stores.clone();
-        let away = |error: &dyn std::error::Error| error.to_string();
-        readiness.add("objects", move || {
-            let objects = objects.clone();
-            async move { objects.ready().await.map_err(|error| away(&error)) }
-        });
-        readiness.add("queue", move || {
-            let queue = queue.clone();
-            async move { queue.ready().await.map_err(|error| away(&error)) }
-        });
-        readiness.add("index", move || {
-            let index = index.clone();
-            async move { index.ready().await.map_err(|error| away(&error)) }
-        });
+    pub(super) fn watch(&self, readiness: &Readiness) {
+        services::watch_objects(readiness, &self.stores.objects);
+        services::watch_queue(readiness, &self.stores.queue);
+        services::watch_index(readiness, &self.stores.index);
     }
 }
 
-/// Serves the admin port; not ready until the token that is returned is cancelled.
-fn serve_admin(
-    config: &Config,
-    listener: TcpListener,
-    metrics: &Metrics,
-    readiness: &Readiness,
-    draining: &CancellationToken,
-    stop: &CancellationToken,
-) -> (tokio::task::JoinHandle<Result<(), http::ServeError>>, CancellationToken) {
-    let started = CancellationToken::new();
-    let is_started = started.clone();
-    readiness.add("start", move || {
-        let is_started = is_started.is_cancelled();
-        async move { if is_started { Ok(()) } else { Err("stores and model are being opened".to_owned()) } }
-    });
-    let (limits, metrics, readiness) = (config.http.clone(), metrics.clone(), readiness.clone());
-    let (draining, stop) = (draining.clone(), stop.clone());
-    let server = async move { http::serve_admin(listener, &limits, metrics, readiness, draining, stop).await };
-    (tokio::spawn(server), started)
-}
-
-async fn work(worker: Worker, shutdown: CancellationToken) -> anyhow::Result<()> {
-    worker.run(shutdown).await;
-    Ok(())
-}
-
-/// Waits for all parts. One that ends by itself, or fails, takes the others along.
-async fn until_all_ended(mut parts: JoinSet<anyhow::Result<()>>, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let mut outcome = Ok(());
-    while let Some(ended) = parts.join_next().await {
-        shutdown.cancel();
-        let ended = ended.context("a part of the process broke off").and_then(|ended| ended);
-        outcome = outcome.and(ended);
+pub(super) fn tell_rebuild(reason: Option<RebuildReason>) {
+    match reason {
+        Some(RebuildReason::Foreign) => {
+            tracing::warn!("the index belonged to other images; it is rebuilt in the background");
+        }
+        Some(RebuildReason::Lost) => tracing::warn!("the index is lost; it is rebuilt in the background"),
+        None => {}
     }
-    outcome
-}
-
-fn sweep_interval(config: &Config) -> Duration {
-    Duration::from_secs(config.ingestapi.sweep_interval_s)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{
     Admin, Auth, CdnApi, Config, Fetch, Frontend, Http, Index, IngestApi, IngestWorker, Log, LogFormat, Model, Objects,
     Queue, SearchApi,
-    sections::{default_keep_tasks, default_max_jobs},
+    stores::{default_keep_tasks, default_max_jobs},
 };
 
 impl Default for Config {

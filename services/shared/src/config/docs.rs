@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Config, schema};
+use super::{
+    Config,
+    schema::{self, Key},
+};
 
 const HEAD: &str = "# Configuration
 
@@ -31,14 +34,14 @@ pub fn markdown() -> String {
             let _ = write!(text, "\n## {title}\n\n| key | default | meaning |\n|---|---|---|\n");
             section = Some(this);
         }
-        let _ = writeln!(text, "| `{}` | {} | {} |", key.path, default_of(&defaults, &key.path), key.description);
+        let _ = writeln!(text, "| `{}` | {} | {} |", key.path, default_of(&defaults, key), key.description);
     }
     text
 }
 
-fn default_of(defaults: &Value, path: &str) -> String {
-    let value = path.split('.').try_fold(defaults, |tree, name| tree.get(name));
-    match value {
+fn default_of(defaults: &Value, key: &Key) -> String {
+    let value = key.path.split('.').try_fold(defaults, |tree, name| tree.get(name));
+    match value.or(key.default.as_ref()) {
         None | Some(Value::Null) => "–".to_owned(),
         Some(Value::String(text)) => format!("`{text}`"),
         Some(value) => format!("`{value}`"),

@@ -8,6 +8,7 @@ mod load;
 mod schema;
 mod secret;
 mod sections;
+mod stores;
 mod validate;
 
 use camino::Utf8PathBuf;
@@ -19,9 +20,9 @@ pub use error::{ConfigError, ConfigProblem, Origin};
 pub use load::{Source, load};
 pub use secret::Secret;
 pub use sections::{
-    Admin, Auth, AuthMode, CdnApi, Fetch, Frontend, Http, Index, IngestApi, IngestWorker, Log, LogFormat, Model,
-    Objects, Queue, SearchApi,
+    Admin, Auth, AuthMode, CdnApi, Fetch, Frontend, Http, IngestApi, IngestWorker, Log, LogFormat, Model, SearchApi,
 };
+pub use stores::{Index, Jetstream, JetstreamStorage, Milvus, Objects, Queue, S3};
 
 /// Everything that can be set. Each section is read by the roles that its comment names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +63,16 @@ impl Config {
     /// Where the hashed API keys are.
     pub fn keys_file(&self) -> Utf8PathBuf {
         self.auth.keys_file.clone().unwrap_or_else(|| self.data_dir.join("keys.json"))
+    }
+
+    /// The stores that only one process can use, as sections of the configuration.
+    pub fn embedded_stores(&self) -> Vec<&'static str> {
+        let embedded = [
+            ("objects", matches!(self.objects, Objects::Folder { .. })),
+            ("queue", matches!(self.queue, Queue::Sqlite { .. })),
+            ("index", matches!(self.index, Index::QdrantEdge { .. })),
+        ];
+        embedded.into_iter().filter_map(|(section, is_embedded)| is_embedded.then_some(section)).collect()
     }
 
     /// The effective configuration as a file that gives it again, secrets aside.

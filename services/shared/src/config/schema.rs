@@ -8,13 +8,15 @@ use serde_json::Value;
 use super::Config;
 
 /// One key that can be set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Key {
     /// `ingestworker.fetch.timeout_ms`
     pub(super) path: String,
     pub(super) kind: Kind,
     /// Absent is a value of it.
     pub(super) optional: bool,
+    /// What holds within its adapter when it isn't set.
+    pub(super) default: Option<Value>,
     pub(super) description: String,
 }
 
@@ -91,9 +93,10 @@ fn leaf(path: String, section: &Value, property: &Value) -> Key {
     let description = match property["description"].as_str() {
         Some(description) => description.replace('\n', " "),
         // The tag of an enum that says which adapter is used.
-        None => tags(section).join(" or "),
+        None => tags(section).join("; "),
     };
-    Key { path, kind, optional: kinds.contains(&"null"), description }
+    let default = property.get("default").cloned();
+    Key { path, kind, optional: kinds.contains(&"null"), default, description }
 }
 
 fn tags(section: &Value) -> Vec<String> {
@@ -101,7 +104,7 @@ fn tags(section: &Value) -> Vec<String> {
     variants
         .filter_map(|variant| {
             let tag = variant["properties"]["type"]["const"].as_str()?;
-            let meaning = variant["description"].as_str().unwrap_or_default();
+            let meaning = variant["description"].as_str().unwrap_or_default().trim_end_matches('.');
             Some(format!("`{tag}`: {meaning}"))
         })
         .collect()

@@ -166,48 +166,6 @@ pub struct Model {
     pub threads: Option<usize>,
 }
 
-/// Originals, records and variants.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Objects {
-    /// A folder on this machine.
-    Folder {
-        /// The folder; `<data_dir>/objects` when absent.
-        #[schemars(with = "Option<String>")]
-        path: Option<Utf8PathBuf>,
-    },
-}
-
-/// Jobs and task states.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Queue {
-    /// One SQLite file on this machine.
-    Sqlite {
-        /// The file; `<data_dir>/queue.sqlite` when absent.
-        #[schemars(with = "Option<String>")]
-        path: Option<Utf8PathBuf>,
-        /// Waiting jobs; more are answered 429 with Retry-After.
-        #[serde(default = "default_max_jobs")]
-        max_jobs: u64,
-        /// Ended tasks that are kept for lists.
-        #[serde(default = "default_keep_tasks")]
-        keep_tasks: u64,
-    },
-}
-
-/// Vectors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Index {
-    /// Qdrant Edge, in process.
-    QdrantEdge {
-        /// The folder; `<data_dir>/index` when absent.
-        #[schemars(with = "Option<String>")]
-        path: Option<Utf8PathBuf>,
-    },
-}
-
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -227,12 +185,4 @@ pub enum LogFormat {
     Auto,
     Text,
     Json,
-}
-
-pub(super) fn default_max_jobs() -> u64 {
-    100_000
-}
-
-pub(super) fn default_keep_tasks() -> u64 {
-    100_000
 }

@@ -2,8 +2,9 @@
 
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
-use super::{Config, error::ConfigProblem};
+use super::{Config, Index, Objects, Queue, error::ConfigProblem};
 
 /// Everything that would fail later, at a worse moment.
 pub(super) fn problems(config: &Config) -> Vec<ConfigProblem> {
@@ -16,7 +17,58 @@ pub(super) fn problems(config: &Config) -> Vec<ConfigProblem> {
     positive_numbers(config, &mut need);
     relations(config, &mut need);
     forms(config, &mut need);
+    stores(config, &mut need);
     problems
+}
+
+/// The smallest part that S3 takes, save for the last.
+const MIN_PART_BYTES: u64 = 5 << 20;
+
+fn stores(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
+    if let Objects::S3(s3) = &config.objects {
+        need(!s3.bucket.is_empty(), "objects.bucket", "must name a bucket");
+        let both = s3.access_key_id.is_some() == s3.secret_access_key.is_some();
+        need(both, "objects.secret_access_key", "goes together with objects.access_key_id");
+        need(s3.part_size_bytes >= MIN_PART_BYTES, "objects.part_size_bytes", "must be at least 5242880 (5 MiB)");
+        need(s3.timeout_ms > 0, "objects.timeout_ms", "must be more than 0");
+        need(s3.endpoint.as_deref().is_none_or(is_url), "objects.endpoint", "must be a URL, like http://minio:9000");
+        let known = |algorithm: &String| ["AES256", "aws:kms"].contains(&algorithm.as_str());
+        let reason = "must be AES256 or aws:kms";
+        need(s3.server_side_encryption.as_ref().is_none_or(known), "objects.server_side_encryption", reason);
+    }
+    if let Queue::Jetstream(jetstream) = &config.queue {
+        need(!jetstream.servers.is_empty(), "queue.servers", "must name a server");
+        need(is_name(&jetstream.name), "queue.name", "must be letters, digits, - or _");
+        need([1, 3, 5].contains(&jetstream.replicas), "queue.replicas", "must be 1, 3 or 5");
+        let ways = [jetstream.user.is_some(), jetstream.token.is_some(), jetstream.credentials_file.is_some()];
+        let one = ways.into_iter().filter(|way| *way).count() <= 1;
+        need(one, "queue.user", "give one of user, token and credentials_file");
+        let both = jetstream.certificate_file.is_some() == jetstream.key_file.is_some();
+        need(both, "queue.key_file", "goes together with queue.certificate_file");
+        need(jetstream.timeout_ms > 0, "queue.timeout_ms", "must be more than 0");
+    }
+    if let Index::Milvus(milvus) = &config.index {
+        need(is_url(&milvus.url), "index.url", "must be a URL, like http://milvus:19530");
+        let prefix = &milvus.collection_prefix;
+        let reason = "must be letters, digits or _, with no digit first";
+        let is_prefix =
+            is_name(prefix) && !prefix.contains('-') && !prefix.starts_with(|first: char| first.is_ascii_digit());
+        need(is_prefix, "index.collection_prefix", reason);
+        let both = milvus.certificate_file.is_some() == milvus.key_file.is_some();
+        need(both, "index.key_file", "goes together with index.certificate_file");
+        let one = milvus.token.is_none() || milvus.user.is_none();
+        need(one, "index.token", "give a token or a user, not both");
+        need((2..=2048).contains(&milvus.hnsw_m), "index.hnsw_m", "must lie between 2 and 2048");
+        need(milvus.timeout_ms > 0, "index.timeout_ms", "must be more than 0");
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    text.parse::<Url>().is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 fn positive_numbers(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {

@@ -1,0 +1,75 @@
+//! Reaching the servers: who is let in, and what is said when nobody answers.
+
+use std::time::Duration;
+
+use camino::Utf8Path;
+use shared::config::{Jetstream, Secret};
+use tokio::time::Instant;
+
+use super::{open, refusal};
+use crate::queue::{
+    JobQueue,
+    jetstream::server::{Server, namespace},
+};
+
+#[tokio::test]
+async fn servers_that_are_away_are_named_and_the_deadline_is_kept() {
+    let config = Jetstream { servers: vec!["nats://user:secret@127.0.0.1:1".into()], timeout_ms: 500, ..namespace() };
+    let begun = Instant::now();
+    let message = refusal(&config).await;
+    assert!(message.contains("127.0.0.1:1") && !message.contains("secret"), "{message}");
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn users_and_tokens_are_checked() {
+    let by_user = Server::start(&["--user", "images", "--pass", "open"]);
+    let config = Jetstream { servers: vec![by_user.url()], user: Some("images".into()), ..Jetstream::default() };
+    let with = |password: &str| Jetstream { password: Some(Secret::new(password)), ..config.clone() };
+    open(&with("open")).await.ready().await.unwrap();
+    let message = refusal(&with("guessed")).await;
+    assert!(message.contains("authorization") && !message.contains("guessed"), "{message}");
+
+    let by_token = Server::start(&["--auth", "key"]);
+    let config = Jetstream { servers: vec![by_token.url()], token: Some(Secret::new("key")), ..Jetstream::default() };
+    open(&config).await.ready().await.unwrap();
+    refusal(&Jetstream { token: None, ..config }).await;
+}
+
+/// Runs openssl, as a user does who makes certificates.
+fn openssl(folder: &Utf8Path, arguments: &str) {
+    let mut command = std::process::Command::new("openssl");
+    let output = command.args(arguments.split(' ')).current_dir(folder).output().expect("openssl is needed");
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn mutual_tls_is_spoken_and_a_client_without_a_certificate_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Utf8Path::from_path(folder.path()).unwrap();
+    openssl(path, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=tests");
+    for (name, extension) in [("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")] {
+        openssl(path, &format!("req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        std::fs::write(path.join("extensions"), extension).unwrap();
+        openssl(
+            path,
+            &format!(
+                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile extensions"
+            ),
+        );
+    }
+    let file = |name: &str| path.join(name).into_string();
+    let certificates = [file("server.pem"), file("server.key"), file("ca.pem")];
+    let [certificate, key, ca] = certificates.each_ref().map(String::as_str);
+    let server = Server::start(&["--tls", "--tlscert", certificate, "--tlskey", key, "--tlsverify", "--tlscacert", ca]);
+    let config = Jetstream {
+        servers: vec![server.url()],
+        ca_file: Some(path.join("ca.pem")),
+        certificate_file: Some(path.join("client.pem")),
+        key_file: Some(path.join("client.key")),
+        ..Jetstream::default()
+    };
+    open(&config).await.ready().await.unwrap();
+    refusal(&Jetstream { certificate_file: None, key_file: None, ..config.clone() }).await;
+    refusal(&Jetstream { ca_file: None, ..config }).await;
+}

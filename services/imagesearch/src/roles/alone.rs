@@ -1,0 +1,142 @@
+//! One role a process, over stores that processes share. The admin port answers at once; the role begins when its stores are
+//! there, however long that takes, and outlives their restarts.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use backends::stores::{self, OpenError};
+use shared::config::Config;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{
+    api, model,
+    process::{Parts, Process},
+    services,
+    sweeper::Sweeper,
+    up::{Engine, tell_rebuild},
+};
+use crate::exit::{CommandError, Failure};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Ingestapi,
+    Ingestworker,
+    Searchapi,
+    Cdnapi,
+}
+
+impl Role {
+    /// As the subcommand, the file in `conf/` and the section of the configuration are called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ingestapi => "ingestapi",
+            Self::Ingestworker => "ingestworker",
+            Self::Searchapi => "searchapi",
+            Self::Cdnapi => "cdnapi",
+        }
+    }
+
+    fn listen(self, config: &Config) -> Option<SocketAddr> {
+        match self {
+            Self::Ingestapi => Some(config.ingestapi.listen),
+            Self::Ingestworker => None,
+            Self::Searchapi => Some(config.searchapi.listen),
+            Self::Cdnapi => Some(config.cdnapi.listen),
+        }
+    }
+}
+
+pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<ExitCode> {
+    refuse_embedded(role, &config)?;
+    let process = Process::start(&config).await?;
+    let listener = match role.listen(&config) {
+        Some(address) => Some(process.bind(role.name(), address).await?),
+        None => None,
+    };
+    let mut parts = Parts::new();
+    let routes = tokio::select! {
+        routes = open(role, &config, &process, &mut parts) => routes?,
+        () = process.shutdown.cancelled() => return Ok(ExitCode::SUCCESS),
+    };
+    if let (Some(listener), Some(routes)) = (listener, routes) {
+        process.serve(&mut parts, role.name(), listener, api::alone(role.name(), routes, &process.auth));
+    }
+    tracing::info!(role = role.name(), "ready");
+    process.run(parts).await
+}
+
+/// A second process can't use them, and a role on its own is of no use.
+fn refuse_embedded(role: Role, config: &Config) -> anyhow::Result<()> {
+    let embedded = config.embedded_stores();
+    if embedded.is_empty() {
+        return Ok(());
+    }
+    let sections = embedded.iter().map(|section| format!("{section}.type")).collect::<Vec<_>>().join(", ");
+    let role = role.name();
+    let reason = format!(
+        "{role} needs stores that several processes can share: set {sections} (docs/configuration.md), or run \
+         everything in one process with `imagesearch up`"
+    );
+    Err(CommandError::new(Failure::Partial, reason).into())
+}
+
+/// Opens what a role needs and no more; gives the routes of a role that has some.
+async fn open(
+    role: Role,
+    config: &Config,
+    process: &Process,
+    parts: &mut Parts,
+) -> anyhow::Result<Option<OpenApiRouter>> {
+    match role {
+        Role::Ingestapi => ingestapi(config, process, parts).await.map(Some),
+        Role::Ingestworker => ingestworker(config, process, parts).await.map(|()| None),
+        Role::Searchapi => searchapi(config, process).await.map(Some),
+        Role::Cdnapi => cdnapi(config, process).await.map(Some),
+    }
+}
+
+async fn ingestapi(config: &Config, process: &Process, parts: &mut Parts) -> anyhow::Result<OpenApiRouter> {
+    let (fingerprint, dimension) = model::identify(config).await?;
+    let (stores, opened) = process
+        .when_there(async || {
+            let stores = backends::open(config).await?;
+            let opened = stores.open_collection(&fingerprint, dimension).await?;
+            Ok((stores, opened))
+        })
+        .await?;
+    tell_rebuild(opened.rebuild);
+    services::watch_objects(&process.readiness, &stores.objects);
+    services::watch_queue(&process.readiness, &stores.queue);
+    let projection = stores.projection(vec![opened.collection.clone()]);
+    parts.spawn(Sweeper::new(config, &stores, &opened.collection).run(process.shutdown.clone()));
+    Ok(services::ingestapi(config, &stores, &opened.collection, &projection))
+}
+
+async fn ingestworker(config: &Config, process: &Process, parts: &mut Parts) -> anyhow::Result<()> {
+    let embedder = model::load(config, std::sync::Arc::new(model::log_progress())).await?;
+    let (stores, collection) = process
+        .when_there(async || {
+            let stores = backends::open(config).await?;
+            let collection = stores.join_collection(embedder.fingerprint(), embedder.dimension()).await?;
+            Ok((stores, collection))
+        })
+        .await?;
+    let projection = stores.projection(vec![collection.clone()]);
+    let engine = Engine { stores, embedder, collection, projection };
+    engine.watch(&process.readiness);
+    parts.spawn(services::work(engine.worker(config)?, process.shutdown.clone()));
+    Ok(())
+}
+
+async fn searchapi(config: &Config, process: &Process) -> anyhow::Result<OpenApiRouter> {
+    let embedder = model::load(config, std::sync::Arc::new(model::log_progress())).await?;
+    let open = async || stores::open_for_reading(config, embedder.fingerprint(), embedder.dimension()).await;
+    let (index, collection) = process.when_there(open).await?;
+    services::watch_index(&process.readiness, &index);
+    Ok(services::searchapi(config, &embedder, &collection))
+}
+
+async fn cdnapi(config: &Config, process: &Process) -> anyhow::Result<OpenApiRouter> {
+    let objects = process.when_there(async || -> Result<_, OpenError> { stores::open_objects(config).await }).await?;
+    services::watch_objects(&process.readiness, &objects);
+    Ok(services::cdnapi(config, &objects))
+}

@@ -1,0 +1,294 @@
+//! Four roles and three stores, and what tests ask of them.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Response, StatusCode, multipart};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use servers::Server;
+
+/// Generous: it bounds a hang, it measures nothing.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
+const POLL: Duration = Duration::from_millis(50);
+
+pub(crate) struct Stores {
+    pub(crate) nats: Server,
+    pub(crate) s3: Server,
+    pub(crate) milvus: Server,
+}
+
+impl Stores {
+    pub(crate) async fn start() -> Self {
+        let (nats, s3, milvus) = tokio::join!(servers::nats(&[]), servers::s3(), servers::milvus());
+        Self { nats, s3, milvus }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let s3 = servers::settings(&self.s3, "images");
+        let secret = |secret: Option<shared::config::Secret>| secret.unwrap().reveal().to_owned();
+        vec![
+            ("IMAGESEARCH_OBJECTS__TYPE", "s3".into()),
+            ("IMAGESEARCH_OBJECTS__ENDPOINT", self.s3.url()),
+            ("IMAGESEARCH_OBJECTS__BUCKET", s3.bucket),
+            ("IMAGESEARCH_OBJECTS__CREATE_BUCKET", "true".into()),
+            ("IMAGESEARCH_OBJECTS__ACCESS_KEY_ID", secret(s3.access_key_id)),
+            ("IMAGESEARCH_OBJECTS__SECRET_ACCESS_KEY", secret(s3.secret_access_key)),
+            ("IMAGESEARCH_QUEUE__TYPE", "jetstream".into()),
+            ("IMAGESEARCH_QUEUE__SERVERS", self.nats.url()),
+            ("IMAGESEARCH_INDEX__TYPE", "milvus".into()),
+            ("IMAGESEARCH_INDEX__URL", self.milvus.url()),
+            ("IMAGESEARCH_INGESTWORKER__LEASE_MS", "3000".into()),
+        ]
+    }
+}
+
+/// One role as a process.
+pub(crate) struct Process {
+    role: &'static str,
+    folder: tempfile::TempDir,
+    environment: Vec<(&'static str, String)>,
+    port: u16,
+    admin_port: u16,
+    child: Child,
+}
+
+impl Process {
+    pub(crate) fn start(role: &'static str, stores: &Stores) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [port, admin_port] = free_ports();
+        let mut environment = stores.environment();
+        environment.push(("IMAGESEARCH_ADMIN__LISTEN", format!("127.0.0.1:{admin_port}")));
+        for (of_role, name) in [
+            ("ingestapi", "IMAGESEARCH_INGESTAPI__LISTEN"),
+            ("searchapi", "IMAGESEARCH_SEARCHAPI__LISTEN"),
+            ("cdnapi", "IMAGESEARCH_CDNAPI__LISTEN"),
+        ] {
+            if of_role == role {
+                environment.push((name, format!("127.0.0.1:{port}")));
+            }
+        }
+        let child = spawn(role, folder.path(), &environment);
+        Self { role, folder, environment, port, admin_port, child }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(self.role, self.folder.path(), &self.environment);
+    }
+
+    /// SIGTERM, and the exit code.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    pub(crate) async fn readiness(&self) -> Option<(StatusCode, Value)> {
+        let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.admin_port)).await.ok()?;
+        Some((response.status(), response.json().await.ok()?))
+    }
+
+    pub(crate) async fn until_ready(&mut self) {
+        let started = Instant::now();
+        while !matches!(self.readiness().await, Some((StatusCode::OK, _))) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("{} ended with {status}:\n{}", self.role, self.log());
+            }
+            assert!(started.elapsed() < DEADLINE, "{} did not become ready:\n{}", self.role, self.log());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(15).collect();
+            eprintln!("{}'s last lines:\n{}", self.role, tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+pub(crate) struct Cluster {
+    pub(crate) ingestapi: Process,
+    pub(crate) workers: Vec<Process>,
+    pub(crate) searchapi: Process,
+    pub(crate) cdnapi: Process,
+    pub(crate) stores: Stores,
+    pub(crate) http: reqwest::Client,
+}
+
+impl Cluster {
+    pub(crate) async fn start(workers: usize) -> Self {
+        let mut cluster = Self::start_on(Stores::start().await, workers);
+        cluster.until_ready().await;
+        cluster
+    }
+
+    /// On stores that need not answer yet.
+    pub(crate) fn start_on(stores: Stores, workers: usize) -> Self {
+        let http = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
+        let workers = (0..workers).map(|_| Process::start("ingestworker", &stores)).collect();
+        let [ingestapi, searchapi, cdnapi] =
+            ["ingestapi", "searchapi", "cdnapi"].map(|role| Process::start(role, &stores));
+        Self { ingestapi, workers, searchapi, cdnapi, stores, http }
+    }
+
+    pub(crate) fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        [&mut self.ingestapi, &mut self.searchapi, &mut self.cdnapi].into_iter().chain(&mut self.workers)
+    }
+
+    pub(crate) async fn until_ready(&mut self) {
+        for process in self.processes() {
+            process.until_ready().await;
+        }
+    }
+
+    pub(crate) async fn try_upload(&self, name: &str, bytes: Vec<u8>) -> reqwest::Result<Response> {
+        let part = multipart::Part::bytes(bytes).file_name(name.to_owned());
+        let form = multipart::Form::new().part("file", part);
+        self.http.post(self.ingestapi.url("/api/v1/ingest")).multipart(form).send().await
+    }
+
+    /// Uploads one image; returns its entry of the answer.
+    pub(crate) async fn upload(&self, name: &str, bytes: Vec<u8>) -> Value {
+        let response = self.try_upload(name, bytes).await.unwrap();
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(status, StatusCode::ACCEPTED, "{name}: {answer}");
+        answer["tasks"][0].clone()
+    }
+
+    pub(crate) async fn delete(&self, id: &str) -> StatusCode {
+        let url = self.ingestapi.url(&format!("/api/v1/ingest/images/{id}"));
+        self.http.delete(url).send().await.unwrap().status()
+    }
+
+    /// Waits until another process serves a picture no longer: it may keep it for a second.
+    pub(crate) async fn until_gone(&self, id: &str) {
+        let started = Instant::now();
+        let url = self.cdnapi.url(&format!("/images/{id}"));
+        while self.http.get(&url).send().await.unwrap().status() != StatusCode::NOT_FOUND {
+            assert!(started.elapsed() < DEADLINE, "a deleted picture is still served");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until no task is queued or being worked on; gives the number of tasks by status.
+    pub(crate) async fn until_idle(&self) -> Value {
+        let started = Instant::now();
+        loop {
+            let answer = self.http.get(self.ingestapi.url("/api/v1/ingest?limit=1")).send().await;
+            let counts = match answer {
+                Ok(answer) => answer.json::<Value>().await.unwrap()["counts"].clone(),
+                Err(error) => Value::String(error.to_string()),
+            };
+            if counts["queued"] == 0 && counts["processing"] == 0 {
+                return counts;
+            }
+            assert!(started.elapsed() < DEADLINE, "the queue did not empty: {counts}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    pub(crate) async fn search(&self, text: &str, limit: usize) -> Vec<String> {
+        let limit = limit.to_string();
+        let query = [("text", text), ("limit", &limit)];
+        let response = self.http.get(self.searchapi.url("/api/v1/image/search")).query(&query).send().await.unwrap();
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{text}: {answer}");
+        ids(&answer["results"])
+    }
+
+    /// Every indexed image id, by paging through the list.
+    pub(crate) async fn indexed(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut request = self.http.get(self.searchapi.url("/api/v1/image")).query(&[("limit", "100")]);
+            if let Some(cursor) = &cursor {
+                request = request.query(&[("cursor", cursor)]);
+            }
+            let page: Value = request.send().await.unwrap().json().await.unwrap();
+            found.extend(ids(&page["images"]));
+            cursor = page["next_cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                return found;
+            }
+        }
+    }
+
+    /// `imagesearch check --deep` on the same stores: what it prints when they differ.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_imagesearch"))
+            .args(["check", "--deep"])
+            .current_dir(folder.path())
+            .envs(self.stores.environment())
+            .output()
+            .unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&told).into_owned()) }
+    }
+}
+
+fn spawn(role: &str, folder: &Path, environment: &[(&'static str, String)]) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_imagesearch"))
+        .args([role, "--data-dir"])
+        .arg(folder.join("data"))
+        .current_dir(folder)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
+}
+
+pub(crate) fn ids(images: &Value) -> Vec<String> {
+    images.as_array().unwrap().iter().map(|image| image["image_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The fixture photos by their names.
+pub(crate) fn photos() -> Vec<(String, Vec<u8>)> {
+    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/photos");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut photos: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jpg"))
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()))
+        .collect();
+    photos.sort();
+    photos
+}
+
+/// Another image that looks the same: bytes after the end of a JPEG are not looked at.
+pub(crate) fn again(photo: &[u8], number: usize) -> Vec<u8> {
+    [photo, number.to_string().as_bytes()].concat()
+}

@@ -15,6 +15,7 @@ use servers::Server;
 
 /// Generous: it bounds a hang, it measures nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
+const DEPLOYMENT: &str = "images";
 const POLL: Duration = Duration::from_millis(50);
 
 pub(crate) struct Stores {
@@ -29,8 +30,9 @@ impl Stores {
         Self { nats, s3, milvus }
     }
 
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        let s3 = servers::settings(&self.s3, "images");
+    /// Settings of a deployment that shares these stores with others of other names.
+    fn environment(&self, deployment: &str) -> Vec<(&'static str, String)> {
+        let s3 = servers::settings(&self.s3, deployment);
         let secret = |secret: Option<shared::config::Secret>| secret.unwrap().reveal().to_owned();
         vec![
             ("IMAGESEARCH_OBJECTS__TYPE", "s3".into()),
@@ -40,12 +42,32 @@ impl Stores {
             ("IMAGESEARCH_OBJECTS__ACCESS_KEY_ID", secret(s3.access_key_id)),
             ("IMAGESEARCH_OBJECTS__SECRET_ACCESS_KEY", secret(s3.secret_access_key)),
             ("IMAGESEARCH_QUEUE__TYPE", "jetstream".into()),
+            ("IMAGESEARCH_QUEUE__NAME", deployment.into()),
             ("IMAGESEARCH_QUEUE__SERVERS", self.nats.url()),
             ("IMAGESEARCH_INDEX__TYPE", "milvus".into()),
+            ("IMAGESEARCH_INDEX__COLLECTION_PREFIX", deployment.into()),
             ("IMAGESEARCH_INDEX__URL", self.milvus.url()),
             ("IMAGESEARCH_INGESTWORKER__LEASE_MS", "3000".into()),
         ]
     }
+
+    /// Runs a command on the stores of a deployment.
+    pub(crate) fn command(&self, deployment: &str, arguments: &[&str]) -> Result<String, String> {
+        command(&self.environment(deployment), arguments)
+    }
+}
+
+/// Runs a command of the program; what it prints, also when it fails.
+pub(crate) fn command(environment: &[(&'static str, String)], arguments: &[&str]) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_imagesearch"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() { Ok(told) } else { Err(told) }
 }
 
 /// One role as a process.
@@ -59,10 +81,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(role: &'static str, stores: &Stores) -> Self {
+    pub(crate) fn start(role: &'static str, stores: &Stores, deployment: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [port, admin_port] = free_ports();
-        let mut environment = stores.environment();
+        let mut environment = stores.environment(deployment);
         environment.push(("IMAGESEARCH_ADMIN__LISTEN", format!("127.0.0.1:{admin_port}")));
         for (of_role, name) in [
             ("ingestapi", "IMAGESEARCH_INGESTAPI__LISTEN"),
@@ -112,6 +134,17 @@ impl Process {
         }
     }
 
+    /// The ids that a text finds through this `searchapi`, best first.
+    pub(crate) async fn search(&self, text: &str, limit: usize) -> Vec<String> {
+        let limit = limit.to_string();
+        let request = reqwest::Client::new().get(self.url("/api/v1/image/search"));
+        let response = request.query(&[("text", text), ("limit", &limit)]).send().await.unwrap();
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{text}: {answer}");
+        ids(&answer["results"])
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -139,6 +172,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    pub(crate) fn export(&self, file: &str) -> Result<String, String> {
+        self.stores.command(DEPLOYMENT, &["export", file])
+    }
+
     pub(crate) async fn start(workers: usize) -> Self {
         let mut cluster = Self::start_on(Stores::start().await, workers);
         cluster.until_ready().await;
@@ -148,9 +185,9 @@ impl Cluster {
     /// On stores that need not answer yet.
     pub(crate) fn start_on(stores: Stores, workers: usize) -> Self {
         let http = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
-        let workers = (0..workers).map(|_| Process::start("ingestworker", &stores)).collect();
+        let workers = (0..workers).map(|_| Process::start("ingestworker", &stores, DEPLOYMENT)).collect();
         let [ingestapi, searchapi, cdnapi] =
-            ["ingestapi", "searchapi", "cdnapi"].map(|role| Process::start(role, &stores));
+            ["ingestapi", "searchapi", "cdnapi"].map(|role| Process::start(role, &stores, DEPLOYMENT));
         Self { ingestapi, workers, searchapi, cdnapi, stores, http }
     }
 
@@ -212,13 +249,7 @@ impl Cluster {
     }
 
     pub(crate) async fn search(&self, text: &str, limit: usize) -> Vec<String> {
-        let limit = limit.to_string();
-        let query = [("text", text), ("limit", &limit)];
-        let response = self.http.get(self.searchapi.url("/api/v1/image/search")).query(&query).send().await.unwrap();
-        let status = response.status();
-        let answer: Value = response.json().await.unwrap();
-        assert_eq!(status, StatusCode::OK, "{text}: {answer}");
-        ids(&answer["results"])
+        self.searchapi.search(text, limit).await
     }
 
     /// Every indexed image id, by paging through the list.
@@ -240,16 +271,8 @@ impl Cluster {
     }
 
     /// `imagesearch check --deep` on the same stores: what it prints when they differ.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let folder = tempfile::tempdir().unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_imagesearch"))
-            .args(["check", "--deep"])
-            .current_dir(folder.path())
-            .envs(self.stores.environment())
-            .output()
-            .unwrap();
-        let told = [output.stdout, output.stderr].concat();
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&told).into_owned()) }
+    pub(crate) fn check(&self) -> Result<String, String> {
+        self.stores.command(DEPLOYMENT, &["check", "--deep"])
     }
 }
 

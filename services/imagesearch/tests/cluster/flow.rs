@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::cluster::{Cluster, Stores, photos};
+use crate::cluster::{Cluster, Process, Stores, command, photos};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn photos_go_in_through_one_process_and_are_found_through_another() {
@@ -43,10 +43,39 @@ async fn photos_go_in_through_one_process_and_are_found_through_another() {
     let page: serde_json::Value = list.send().await.unwrap().json().await.unwrap();
     assert_eq!(page["total"], 1, "{page}");
 
-    assert_eq!(cluster.check(), Ok(()));
+    cluster.check().unwrap();
     for process in cluster.processes() {
         assert_eq!(process.stop(), Some(0), "a drain ends well");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_moves_to_the_form_of_one_process_and_back() {
+    let cluster = Cluster::start(1).await;
+    for (name, bytes) in photos().into_iter().take(20) {
+        cluster.upload(&name, bytes).await;
+    }
+    cluster.until_idle().await;
+    let gone = cluster.indexed().await.swap_remove(0);
+    assert_eq!(cluster.delete(&gone).await, StatusCode::NO_CONTENT);
+    let found = cluster.search("an old castle", 20).await;
+    assert_eq!(found.len(), 19);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (there, back, data) = (path("there.tar.zst"), path("back.tar.zst"), path("data"));
+    cluster.export(&there).unwrap();
+    command(&[], &["import", "--data-dir", &data, &there]).unwrap();
+    let checked = command(&[], &["check", "--deep", "--data-dir", &data]).unwrap();
+    assert!(checked.contains("19 indexed, 0 waiting, 0 failed, 1 deleted: 0 differences"), "{checked}");
+    command(&[], &["export", "--data-dir", &data, &back]).unwrap();
+    cluster.stores.command("moved", &["import", &back]).unwrap();
+    let checked = cluster.stores.command("moved", &["check", "--deep"]).unwrap();
+    assert!(checked.contains("19 indexed, 0 waiting, 0 failed, 1 deleted: 0 differences"), "{checked}");
+
+    let mut moved = Process::start("searchapi", &cluster.stores, "moved");
+    moved.until_ready().await;
+    assert_eq!(moved.search("an old castle", 20).await, found, "the same ids in the same order");
 }
 
 #[tokio::test(flavor = "multi_thread")]

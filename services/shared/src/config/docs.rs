@@ -11,7 +11,7 @@ use super::{
 
 const HEAD: &str = "# Configuration
 
-<!-- Generated from services/shared/src/config; `UPDATE_GENERATED=1 cargo test -p shared configuration` writes it anew. -->
+<!-- Generated from services/shared/src/config; `make generate` writes it anew. -->
 
 A role reads its defaults, then one YAML file (`--config FILE`, else `conf/<role>.yaml` if it is there), then environment
 variables, each over the one before. `imagesearch config` prints what comes out, secrets hidden.

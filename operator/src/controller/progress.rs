@@ -1,0 +1,117 @@
+//! How far things are: read from what the API server says of workloads, never from what was asked for.
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+
+use super::{
+    fetch::Observed,
+    hash,
+    names::{self, Component},
+    stack::{Model, Repair},
+};
+use crate::crd;
+
+/// Which model a Deployment's pods load.
+pub(crate) const MODEL_ANNOTATION: &str = "imagesearch.dev/model";
+
+/// Whether a StatefulSet's servers, as they are wanted now, all answer.
+pub(crate) fn is_serving(stateful_set: Option<&StatefulSet>) -> bool {
+    stateful_set.is_some_and(|set| stateful_set_waits_for(set).is_none())
+}
+
+/// What a StatefulSet still waits for, in a few words.
+pub(crate) fn stateful_set_waits_for(set: &StatefulSet) -> Option<String> {
+    let wanted = set.spec.replicas.unwrap_or(1);
+    let Some(status) = &set.status else { return Some("has not been looked at yet".into()) };
+    if status.observed_generation != set.metadata.generation {
+        return Some("the last change has not been looked at yet".into());
+    }
+    let updated = status.updated_replicas.unwrap_or(0);
+    // An update that is through leaves both revisions the same, and this number unset.
+    let same = status.current_revision == status.update_revision;
+    if !same && updated < wanted {
+        return Some(format!("{updated} of {wanted} servers are up to date"));
+    }
+    let ready = status.ready_replicas.unwrap_or(0);
+    (ready < wanted).then(|| format!("{ready} of {wanted} servers are ready"))
+}
+
+/// What a Deployment still waits for, in a few words. Pods of an older revision that still serve don't count.
+pub(crate) fn deployment_waits_for(deployment: &Deployment) -> Option<String> {
+    let wanted = deployment.spec.replicas.unwrap_or(1);
+    let Some(status) = &deployment.status else { return Some("has not been looked at yet".into()) };
+    if status.observed_generation != deployment.metadata.generation {
+        return Some("the last change has not been looked at yet".into());
+    }
+    let updated = status.updated_replicas.unwrap_or(0);
+    if updated < wanted {
+        return Some(format!("{updated} of {wanted} pods are up to date"));
+    }
+    let all = status.replicas.unwrap_or(0);
+    if all > updated {
+        return Some(format!("{} pods of the last revision are still there", all - updated));
+    }
+    let available = status.available_replicas.unwrap_or(0);
+    (available < wanted).then(|| format!("{available} of {wanted} pods are ready"))
+}
+
+/// The name of the Job that fetches this very model: another one when the store that kept it has lost it.
+pub(crate) fn model_job(stack: &str, wanted: &crd::Model, repair: Option<&Repair>) -> String {
+    let object_store = format!("-{}-", names::child(stack, Component::ObjectStore.label()));
+    let lost = repair.filter(|repair| repair.claims.iter().any(|claim| claim.contains(&object_store)));
+    let hash = lost.map_or_else(|| hash::of(wanted), |repair| hash::of(&(wanted, &repair.job)));
+    names::child(stack, &format!("model-{}", &hash[..8]))
+}
+
+/// Whether the model lies in the object store: its Job has ended well, or pods were made for it before, which the Job came
+/// before.
+pub(crate) fn model_is_stored(observed: &Observed, stack: &str, model: &Model) -> bool {
+    let job = observed.jobs.get(&model.job);
+    let fetched = job.and_then(|job| job.status.as_ref()).and_then(|status| status.succeeded).unwrap_or(0) > 0;
+    let wanted = hash::of(&model.wanted);
+    let loaded = observed.deployments.get(&names::child(stack, Component::SearchApi.label()));
+    let annotation = loaded
+        .and_then(|deployment| deployment.spec.template.metadata.as_ref()?.annotations.as_ref())
+        .and_then(|annotations| annotations.get(MODEL_ANNOTATION));
+    fetched || annotation == Some(&wanted)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
+mod tests {
+    use super::*;
+
+    fn deployment(json: serde_json::Value) -> Deployment {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn with(status: serde_json::Value) -> Deployment {
+        deployment(serde_json::json!({
+            "metadata": {"generation": 2},
+            "spec": {"replicas": 2, "selector": {}, "template": {}},
+            "status": status,
+        }))
+    }
+
+    #[test]
+    fn old_pods_that_serve_do_not_make_a_deployment_ready() {
+        let old = serde_json::json!({
+            "observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2, "readyReplicas": 2,
+        });
+        assert_eq!(deployment_waits_for(&with(old)).unwrap(), "1 of 2 pods are up to date");
+        let not_seen = serde_json::json!({
+            "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2,
+        });
+        assert!(deployment_waits_for(&with(not_seen)).is_some());
+        let through = serde_json::json!({
+            "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2,
+        });
+        assert_eq!(deployment_waits_for(&with(through)), None);
+    }
+
+    #[test]
+    fn none_wanted_and_none_there_is_ready() {
+        let mut none = with(serde_json::json!({"observedGeneration": 2}));
+        none.spec.replicas = Some(0);
+        assert_eq!(deployment_waits_for(&none), None);
+    }
+}

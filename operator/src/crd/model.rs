@@ -1,0 +1,55 @@
+//! Which model, and where it is had from.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The name of a Secret in the stack's namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// One entry of a Secret in the stack's namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The entry.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// What turns words and pictures into vectors. It is fetched once, into the object store, by a Job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.source != 'bundled' || !has(self.tokenSecretRef)")
+    .message("tokenSecretRef is for models that are fetched, and the bundled one is not"))]
+pub struct Model {
+    /// `bundled`, an archive (`https://…`), a repository of a model hub (`hf://organisation/repository@revision[/folder]`),
+    /// or a folder of the object store (`s3://bucket/prefix`).
+    #[serde(default = "bundled")]
+    #[schemars(regex(pattern = r"^(bundled|https://.+|hf://[^/]+/[^/]+.*|s3://.+)$"), length(max = 1024))]
+    pub source: String,
+    /// SHA-256 of files of the model, by their path; or that of the archive, as `archive`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sha256: BTreeMap<String, String>,
+    /// A token for the model hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret_ref: Option<SecretKeyRef>,
+}
+
+fn bundled() -> String {
+    "bundled".into()
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { source: bundled(), sha256: BTreeMap::new(), token_secret_ref: None }
+    }
+}

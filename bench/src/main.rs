@@ -1,19 +1,27 @@
 //! Measures what docs/performance.md states, each figure beside its yardstick in the same run. `make bench` runs it.
 
+mod cdnapi;
 mod embedding;
 mod images;
 mod ingest;
+mod ingestapi;
+mod milvus_search;
 mod originals;
+mod points;
+mod processor;
+mod relay;
 mod report;
+mod roles;
 mod search;
 mod server;
 mod start;
+mod stores;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::{Parser, ValueEnum};
 
-/// Measure imagesearch against bare ONNX Runtime, a plain Python worker and nginx, on this machine
+/// Measure imagesearch against what it is built on and against plain programs, on this machine
 #[derive(Parser)]
 struct Arguments {
     /// What to measure; everything when none is named
@@ -30,6 +38,9 @@ struct Arguments {
     /// Images in the index that is searched; fewer than 20,000 have no graph to wait for
     #[arg(long, default_value_t = 100_000)]
     images: usize,
+    /// Images that go in through the roles, and through one process
+    #[arg(long, default_value_t = 10_000)]
+    uploads: usize,
     /// Only fill a data folder with so many images, and end
     #[arg(long, hide = true)]
     fill: Option<Utf8PathBuf>,
@@ -47,11 +58,19 @@ enum Part {
     Start,
     /// Originals against nginx
     Originals,
+    /// Uploads through the roles and their stores against one process
+    Roles,
+    /// Search over HTTP in a large collection of Milvus
+    MilvusSearch,
+    /// Uploads to ingestapi against writing to S3
+    Ingestapi,
+    /// Originals through cdnapi from S3 against reading from S3
+    Cdnapi,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Arguments { parts, program, python, rounds, images, fill } = Arguments::parse();
+    let Arguments { parts, program, python, rounds, images, uploads, fill } = Arguments::parse();
     if let Some(data_dir) = fill {
         return search::fill(&data_dir, images).await;
     }
@@ -64,6 +83,10 @@ async fn main() -> Result<()> {
             Part::Search => search::measure(&program, images).await?,
             Part::Start => start::measure(&program, rounds).await?,
             Part::Originals => originals::measure(&program, rounds).await?,
+            Part::Roles => roles::measure(&program, uploads).await?,
+            Part::MilvusSearch => milvus_search::measure(&program, images).await?,
+            Part::Ingestapi => ingestapi::measure(&program, rounds).await?,
+            Part::Cdnapi => cdnapi::measure(&program, rounds).await?,
         }
     }
     Ok(())

@@ -18,8 +18,8 @@ use crate::{
 };
 
 const ORIGINAL_BYTES: usize = 100_000;
-const CONNECTIONS: &str = "-c32";
-const SECONDS: &str = "-d5s";
+pub(crate) const CONNECTIONS: &str = "-c32";
+pub(crate) const SECONDS: &str = "-d5s";
 
 pub(crate) async fn measure(program: &Utf8Path, rounds: usize) -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -34,8 +34,8 @@ pub(crate) async fn measure(program: &Utf8Path, rounds: usize) -> Result<()> {
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        theirs.push(requests_per_second(&nginx.url)?);
-        ours.push(requests_per_second(&ours_url)?);
+        theirs.push(requests_per_second(&nginx.url, &[])?);
+        ours.push(requests_per_second(&ours_url, &[])?);
     }
     report::table("Originals of 100 kB", &["imagesearch", "nginx", "ratio", "target"]);
     let (ours, theirs) = (median(&ours), median(&theirs));
@@ -58,8 +58,10 @@ fn original() -> Result<Bytes> {
     Ok(bytes.into())
 }
 
-fn requests_per_second(url: &str) -> Result<f64> {
-    let output = Command::new("wrk").args(["-t1", CONNECTIONS, SECONDS, url]).output().context("cannot run wrk")?;
+/// With further arguments of `wrk`.
+pub(crate) fn requests_per_second(url: &str, more: &[&str]) -> Result<f64> {
+    let fixed = ["-t1", CONNECTIONS, SECONDS, url];
+    let output = Command::new("wrk").args(fixed).args(more).output().context("cannot run wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success() && !text.contains("Non-2xx"), "wrk on {url}: {text}");
     let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).context("wrk told no rate")?;

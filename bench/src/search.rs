@@ -14,16 +14,14 @@ use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 use embedding::{Bundle, Embedder, EmbedderOptions};
 use futures::{StreamExt, TryStreamExt};
-use jiff::Timestamp;
-use rand::{Rng, SeedableRng, rngs::SmallRng};
 use shared::{
-    CopyId, ImageDocument, ImageId, ImageRecord, Job, JobSource, Metadata, ModelFingerprint, RecordState, TaskId,
-    TaskResult, Version,
+    CopyId, ImageDocument, ImageRecord, Job, JobSource, ModelFingerprint, RecordState, TaskId, TaskResult,
     config::{self, Config},
 };
 
 use crate::{
     images,
+    points::Points,
     report::{self, milliseconds, quantile},
     server::Server,
 };
@@ -33,8 +31,6 @@ const QUERIES: usize = 2000;
 const BATCH: usize = 500;
 /// Files that are written at once.
 const WRITES: usize = 64;
-/// How far the vectors lie from those of the photos: as far as pictures of one kind do.
-const SPREAD: f32 = 0.03;
 /// Words of which every query has three, so that no two are the same.
 const WORDS: [&str; 16] = [
     "giraffe", "castle", "train", "red", "mountain", "dog", "flower", "bridge", "night", "boat", "snow", "tiger",
@@ -115,14 +111,14 @@ async fn list_tasks(server: &Server, images: usize) -> Result<[(&'static str, Ve
 
 /// Times in milliseconds.
 #[derive(Default)]
-struct Times {
-    total: Vec<f64>,
+pub(crate) struct Times {
+    pub(crate) total: Vec<f64>,
     /// Less what the answer says that embedding and index took.
-    beyond: Vec<f64>,
+    pub(crate) beyond: Vec<f64>,
 }
 
 impl Times {
-    fn total_ms(&self, share: f64) -> f64 {
+    pub(crate) fn total_ms(&self, share: f64) -> f64 {
         quantile(&self.total, share)
     }
 }
@@ -130,10 +126,14 @@ impl Times {
 async fn ask(server: &Server, queries: Range<usize>) -> Result<Times> {
     let mut times = Times::default();
     for query in queries {
-        let words = [query, query / 16, query / 256].map(|position| WORDS[position % WORDS.len()]);
-        ask_one(server, &words.join(" "), &mut times).await?;
+        ask_one(server, &text(query), &mut times).await?;
     }
     Ok(times)
+}
+
+/// Another text for each number below 4096.
+pub(crate) fn text(number: usize) -> String {
+    [number, number / 16, number / 256].map(|position| WORDS[position % WORDS.len()]).join(" ")
 }
 
 async fn ask_again(server: &Server) -> Result<Times> {
@@ -144,7 +144,7 @@ async fn ask_again(server: &Server) -> Result<Times> {
     Ok(times)
 }
 
-async fn ask_one(server: &Server, text: &str, times: &mut Times) -> Result<()> {
+pub(crate) async fn ask_one(server: &Server, text: &str, times: &mut Times) -> Result<()> {
     let request = server.http.get(format!("{}/api/v1/image/search", server.url)).query(&[("text", text)]);
     let started = Instant::now();
     let answer = request.send().await?.error_for_status()?.bytes().await?;
@@ -188,24 +188,11 @@ pub(crate) async fn fill(data_dir: &Utf8Path, images: usize) -> Result<()> {
     let variables = [("IMAGESEARCH_DATA_DIR".into(), data_dir.to_string().into())];
     let config: Config = config::load(&config::Source::Role("none"), variables)?;
     let embedder = Embedder::load(Bundle::open(&images::model())?, EmbedderOptions::default()).await?;
-    let photos = images::read(&images::photo_paths()?)?;
-    let mut prepared = Vec::new();
-    for photo in photos {
-        prepared.push(embedder.prepare(photo).await?);
-    }
-    let centers = embedder.embed_batch(prepared).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut made = Points::around_photos(&embedder).await?;
     let stores = backends::open(&config).await?;
     let collection = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await?.collection;
-    let mut random = SmallRng::seed_from_u64(1);
     for first in (0..images).step_by(BATCH) {
-        let points: Vec<Point> = (first..images.min(first + BATCH))
-            .map(|number| {
-                let (center, facts) = &centers[number % centers.len()];
-                let mut document = document(number);
-                document.facts = Some(facts.clone());
-                Point { vector: scattered(center, &mut random), document }
-            })
-            .collect();
+        let points = made.make(first..images.min(first + BATCH));
         collection.upsert(&points).await?;
         end_tasks(&stores, embedder.fingerprint(), &points).await?;
         let writes = points.into_iter().map(|point| store(&stores, point.document)).collect::<Vec<_>>();
@@ -214,30 +201,6 @@ pub(crate) async fn fill(data_dir: &Utf8Path, images: usize) -> Result<()> {
     }
     eprintln!();
     Ok(())
-}
-
-fn document(number: usize) -> ImageDocument {
-    let name = format!("IMG_{number:06}.jpg");
-    ImageDocument {
-        image_id: ImageId::of(name.as_bytes()),
-        version: Version::after(None),
-        size_bytes: name.len() as u64,
-        content_type: "image/jpeg".into(),
-        metadata: Metadata {
-            tags: vec![format!("album{}", number / 500)],
-            caption: Some(format!("a photo of thing {} near place {}", number % 997, number % 89)),
-            ..Metadata::default()
-        },
-        name: Some(name),
-        created: Timestamp::now(),
-        facts: None,
-    }
-}
-
-fn scattered(center: &[f32], random: &mut SmallRng) -> Vec<f32> {
-    let vector: Vec<f32> = center.iter().map(|value| value + SPREAD * random.random_range(-1.0..1.0_f32)).collect();
-    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-    vector.into_iter().map(|value| value / length).collect()
 }
 
 /// Leaves the tasks that images were indexed by.

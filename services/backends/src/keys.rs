@@ -2,9 +2,13 @@
 
 use std::fmt::Write as _;
 
+use embedding::Checksum;
 use shared::{CopyId, ImageId};
 
-use crate::objects::{ObjectError, ObjectKey};
+use crate::{
+    models::ModelKey,
+    objects::{ObjectError, ObjectKey},
+};
 
 /// Folder of the records, one an image.
 pub const RECORDS: &str = "records";
@@ -12,6 +16,8 @@ pub const RECORDS: &str = "records";
 pub const ORIGINALS: &str = "originals";
 /// Folder of the resized copies.
 pub const VARIANTS: &str = "variants";
+/// Folder of the models, each in a folder of its own.
+pub const MODELS: &str = "models";
 
 /// Who the store is.
 pub fn store() -> ObjectKey {
@@ -40,6 +46,16 @@ pub fn variant(image_id: ImageId, name: &str) -> Result<ObjectKey, ObjectError> 
 /// The folder of an image's resized copies.
 pub fn variants(image_id: ImageId) -> String {
     format!("{}/{image_id}", shard_of(VARIANTS, image_id))
+}
+
+/// What a stored model is made of.
+pub fn model_manifest(model: &ModelKey) -> ObjectKey {
+    ObjectKey::known(format!("{MODELS}/{}/manifest.json", model.as_str()))
+}
+
+/// One file of a stored model, whatever it is called there.
+pub fn model_file(model: &ModelKey, checksum: Checksum) -> ObjectKey {
+    ObjectKey::known(format!("{MODELS}/{}/{checksum}", model.as_str()))
 }
 
 /// The part of a folder that holds the images whose id starts with this byte: a 256th.

@@ -2,13 +2,16 @@
 //! Nobody outside this crate names an adapter; `open` is the only place that chooses one.
 
 pub mod archive;
+pub mod availability;
 pub mod check;
 pub mod error;
 pub mod index;
 pub mod intake;
 pub mod keys;
 pub mod lock;
+mod measured;
 pub mod metadata;
+pub mod models;
 pub mod objects;
 pub mod projection;
 pub mod queue;
@@ -20,5 +23,6 @@ pub mod survey;
 pub mod sweep;
 #[cfg(test)]
 mod testing;
+mod traced;
 
 pub use self::stores::{Stores, open};

@@ -215,18 +215,31 @@ impl Records {
     /// All records after that of an image, in the order of their ids; `folder` is `keys::RECORDS` or a shard of it.
     /// Bounded in memory.
     pub fn list(&self, folder: &str, start_after: Option<ImageId>) -> BoxStream<'static, Result<Stored, RecordError>> {
+        let all = self.list_but(folder, start_after, |_, _| false);
+        all.try_filter_map(|(_, stored)| async move { Ok(stored) }).boxed()
+    }
+
+    /// The same, without reading those that `is_known` says true of; they come as `None`.
+    pub(crate) fn list_but(
+        &self,
+        folder: &str,
+        start_after: Option<ImageId>,
+        is_known: impl Fn(ImageId, &ObjectInfo) -> bool + Send + 'static,
+    ) -> BoxStream<'static, Result<(ImageId, Option<Stored>), RecordError>> {
         let records = self.clone();
         self.objects
             .list(folder, start_after.map(keys::record).as_ref())
             .map_err(RecordError::from)
-            .try_filter_map(|info| async move { Ok(keys::image_of_record(&info.key)) })
-            .map_ok(move |image_id| {
-                let records = records.clone();
-                async move { records.read(image_id).await }
+            .try_filter_map(|info| async move { Ok(keys::image_of_record(&info.key).map(|image_id| (image_id, info))) })
+            .map_ok(move |(image_id, info)| {
+                let (records, is_known) = (records.clone(), is_known(image_id, &info));
+                async move {
+                    // Gone since it was listed: by hand only, as records are never removed.
+                    let stored = if is_known { None } else { records.read(image_id).await? };
+                    Ok((image_id, stored))
+                }
             })
             .try_buffered(READ_AHEAD)
-            // Gone since it was listed: by hand only, as records are never removed.
-            .try_filter_map(|stored| async move { Ok(stored) })
             .boxed()
     }
 

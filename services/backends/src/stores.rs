@@ -15,10 +15,12 @@ use crate::{
     index::{Collection, CollectionSpec, IndexError, MilvusIndex, QdrantEdgeIndex, VectorIndex},
     keys,
     lock::{FolderLock, LockError},
+    measured::Measured,
     objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore, hot::HotOriginals, s3::S3Store},
     projection::Projection,
     queue::{JetstreamQueue, JobQueue, SqliteQueue},
     records::Records,
+    traced::{TracedIndex, TracedObjects, TracedQueue},
 };
 
 const MAX_IDENTITY_BYTES: u64 = 4096;
@@ -33,6 +35,12 @@ pub enum OpenError {
     Identity(#[source] serde_json::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ObjectError> for OpenError {
+    fn from(error: ObjectError) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 impl OpenError {
@@ -117,25 +125,37 @@ pub async fn open_for_reading(
 async fn objects_of(config: &config::Config) -> Result<Arc<dyn ObjectStore>, StoreError> {
     Ok(match &config.objects {
         config::Objects::Folder { path } => {
-            Arc::new(HotOriginals::new(FolderStore::open(&objects_folder(config, path.as_ref()))?))
+            let folder = Measured(FolderStore::open(&objects_folder(config, path.as_ref()))?);
+            Arc::new(HotOriginals::new(TracedObjects::new(folder, None)))
         }
-        config::Objects::S3(s3) => Arc::new(HotOriginals::new(Box::pin(S3Store::open(s3)).await?)),
+        config::Objects::S3(s3) => {
+            let store = Box::pin(S3Store::open(s3, &config.data_dir.join("uploads"))).await?;
+            Arc::new(HotOriginals::new(TracedObjects::new(Measured(store), Some(s3.bucket.clone()))))
+        }
     })
 }
 
 async fn queue_of(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreError> {
     Ok(match &config.queue {
         config::Queue::Sqlite { path, max_jobs, keep_tasks } => {
-            Arc::new(SqliteQueue::open(&queue_file(config, path.as_ref()), *max_jobs, *keep_tasks)?)
+            let file = queue_file(config, path.as_ref());
+            Arc::new(TracedQueue::sqlite(Measured(SqliteQueue::open(&file, *max_jobs, *keep_tasks)?)))
         }
-        config::Queue::Jetstream(jetstream) => Arc::new(Box::pin(JetstreamQueue::open(jetstream)).await?),
+        config::Queue::Jetstream(jetstream) => {
+            Arc::new(TracedQueue::jetstream(Measured(Box::pin(JetstreamQueue::open(jetstream)).await?)))
+        }
     })
 }
 
 async fn index_of(config: &config::Config) -> Result<Arc<dyn VectorIndex>, StoreError> {
     Ok(match &config.index {
-        config::Index::QdrantEdge { path } => Arc::new(QdrantEdgeIndex::open(&index_folder(config, path.as_ref()))?),
-        config::Index::Milvus(milvus) => Arc::new(Box::pin(MilvusIndex::open(milvus)).await?),
+        config::Index::QdrantEdge { path } => {
+            let index = QdrantEdgeIndex::open(&index_folder(config, path.as_ref()))?;
+            Arc::new(TracedIndex::qdrant_edge(Measured(index)))
+        }
+        config::Index::Milvus(milvus) => {
+            Arc::new(TracedIndex::milvus(Measured(Box::pin(MilvusIndex::open(milvus)).await?)))
+        }
     })
 }
 

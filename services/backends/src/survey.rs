@@ -6,7 +6,12 @@
 
 mod examine;
 
-use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_stream::try_stream;
 use futures::{TryStreamExt, stream::BoxStream};
@@ -25,6 +30,9 @@ use crate::{
 
 /// Index entries that are held in memory at once, about 50 bytes each.
 const SHARD_ENTRIES: u64 = 1_000_000;
+
+/// An upload under way makes the job for its record within this time.
+const JOB_AFTER: Duration = Duration::from_mins(1);
 
 /// How an image should stand, or what is wrong with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +71,9 @@ pub struct SurveyOptions {
     pub records_before: Timestamp,
     /// Stored bytes that are younger may belong to an upload that is about to swap in its record.
     pub originals_before: Timestamp,
+    /// Records that have not changed since then were looked at by an earlier survey: they are not read again as long as their
+    /// image is indexed and has its bytes.
+    pub settled_before: Timestamp,
     /// Read every original and compare it with its id.
     pub deep: bool,
 }
@@ -84,16 +95,21 @@ struct Listed {
 }
 
 impl SurveyOptions {
-    /// While uploads may be under way: what is younger than a minute (records) or an hour (bytes) is left alone.
-    pub fn while_serving() -> Self {
+    /// While uploads may be under way: records younger than a minute and bytes younger than `stray_after` are left alone.
+    pub fn while_serving(stray_after: Duration) -> Self {
         let now = Timestamp::now();
-        let before = |seconds| now.checked_sub(jiff::SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN);
-        Self { records_before: before(60), originals_before: before(3600), deep: false }
+        let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+        Self {
+            records_before: before(JOB_AFTER),
+            originals_before: before(stray_after),
+            settled_before: Timestamp::MIN,
+            deep: false,
+        }
     }
 
     /// For the only process that uses the stores, started at `started`: nothing older can be under way.
     pub fn alone_since(started: Timestamp) -> Self {
-        Self { records_before: started, originals_before: started, deep: false }
+        Self { records_before: started, originals_before: started, settled_before: Timestamp::MIN, deep: false }
     }
 }
 
@@ -127,11 +143,14 @@ impl Survey {
     ) -> BoxStream<'a, Result<Finding, StoreError>> {
         Box::pin(try_stream! {
             let mut copies = self.copies(first_byte).await?;
-            let mut records = self.records.list(&keys::shard(keys::RECORDS, first_byte), None);
-            while let Some(stored) = records.try_next().await? {
-                let image_id = stored.image_id;
-                let copies = copies.remove(&image_id).unwrap_or_default();
-                let listed = Listed { stored: Some(stored), indexed: indexed.remove(&image_id), copies };
+            let (whole, settled_before) = (self.whole(indexed, &copies), self.options.settled_before);
+            let is_settled =
+                move |image_id, info: &ObjectInfo| info.modified < settled_before && whole.contains(&image_id);
+            let mut records = self.records.list_but(&keys::shard(keys::RECORDS, first_byte), None, is_settled);
+            while let Some((image_id, stored)) = records.try_next().await? {
+                let (copies, indexed) = (copies.remove(&image_id).unwrap_or_default(), indexed.remove(&image_id));
+                let Some(stored) = stored else { continue };
+                let listed = Listed { stored: Some(stored), indexed, copies };
                 for finding in self.examine(image_id, listed).await? {
                     yield finding;
                 }
@@ -147,6 +166,19 @@ impl Survey {
                 }
             }
         })
+    }
+
+    /// Images that have a vector and one copy of their bytes, as long as anybody wants to know.
+    fn whole(
+        &self,
+        indexed: &HashMap<ImageId, Version>,
+        copies: &HashMap<ImageId, Vec<(CopyId, ObjectInfo)>>,
+    ) -> HashSet<ImageId> {
+        if self.options.settled_before == Timestamp::MIN {
+            return HashSet::new();
+        }
+        let whole = copies.iter().filter(|(image_id, copies)| copies.len() == 1 && indexed.contains_key(image_id));
+        whole.map(|(image_id, _)| *image_id).collect()
     }
 
     async fn indexed(&self, first_bytes: &RangeInclusive<u8>) -> Result<HashMap<ImageId, Version>, StoreError> {

@@ -13,8 +13,14 @@ use embedding::{
     decode::Limits,
     variant::{Variant, VariantError},
 };
-use moka::future::Cache;
-use shared::{CopyId, ImageId};
+use shared::{
+    CopyId, ImageId,
+    metrics::{
+        cache::{self, Cache},
+        limit::{self, Resource, Used},
+    },
+    telemetry::TRACE,
+};
 use tokio::sync::Semaphore;
 
 use crate::variant::{self, Ladder};
@@ -57,8 +63,8 @@ pub(crate) struct Located {
 pub struct Delivery {
     objects: Arc<dyn ObjectStore>,
     records: Records,
-    located: Cache<ImageId, Located>,
-    variants: Cache<ObjectKey, Bytes>,
+    located: moka::future::Cache<ImageId, Located>,
+    variants: moka::future::Cache<ObjectKey, Bytes>,
     renders: Arc<Semaphore>,
     ladder: Ladder,
     limits: Limits,
@@ -73,11 +79,12 @@ impl Delivery {
         max_renders: usize,
         limits: Limits,
     ) -> Self {
+        limit::add(Resource::Renders, max_renders);
         Self {
             objects,
             records,
-            located: Cache::new(LOCATED_ENTRIES),
-            variants: Cache::builder()
+            located: moka::future::Cache::new(LOCATED_ENTRIES),
+            variants: moka::future::Cache::builder()
                 .weigher(|_: &ObjectKey, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
                 .max_capacity(VARIANT_CACHE_BYTES)
                 .time_to_idle(VARIANT_CACHE_TIME)
@@ -121,8 +128,10 @@ impl Delivery {
         let (_, located) = self.head(image_id).await?;
         let key = keys::variant(image_id, &variant::name(wanted))?;
         // Many who ask for the same at once wait for one that makes it.
-        let bytes = self.variants.try_get_with(key.clone(), self.load_or_render(image_id, &located, &key, wanted));
-        bytes.await.map_err(DeliveryError::Shared)
+        let made = self.load_or_render(image_id, &located, &key, wanted);
+        let entry = self.variants.entry_by_ref(&key).or_try_insert_with(made).await.map_err(DeliveryError::Shared)?;
+        cache::looked_up(Cache::Variants, !entry.is_fresh());
+        Ok(entry.into_value())
     }
 
     async fn load_or_render(
@@ -132,7 +141,9 @@ impl Delivery {
         key: &ObjectKey,
         wanted: &Variant,
     ) -> Result<Bytes, DeliveryError> {
-        if let Some((_, bytes)) = self.objects.get(key, MAX_VARIANT_BYTES).await? {
+        let stored = self.objects.get(key, MAX_VARIANT_BYTES).await?;
+        cache::looked_up(Cache::StoredVariants, stored.is_some());
+        if let Some((_, bytes)) = stored {
             return Ok(bytes);
         }
         let bytes = self.render(image_id, located, wanted).await?;
@@ -150,10 +161,12 @@ impl Delivery {
         let original = self.objects.get(&located.key, self.limits.max_bytes).await?;
         let (_, original) = original.ok_or(DeliveryError::NotFound(image_id))?;
         let (wanted, limits) = (*wanted, self.limits);
+        let span = tracing::info_span!(target: TRACE, "render", imagesearch.image_id = %image_id);
         let rendered = tokio::task::spawn_blocking(move || {
             // Held to the end, also when the client has gone away meanwhile.
             let _permit = permit;
-            wanted.render(&original, &limits)
+            let _used = Used::begin(Resource::Renders);
+            span.in_scope(|| wanted.render(&original, &limits))
         });
         rendered.await?.map(Bytes::from).map_err(DeliveryError::Variant)
     }
@@ -168,7 +181,9 @@ impl Delivery {
     where
         F: Future<Output = Result<Option<T>, ObjectError>>,
     {
-        if let Some(located) = self.located.get(&image_id).await {
+        let remembered = self.located.get(&image_id).await;
+        cache::looked_up(Cache::Locations, remembered.is_some());
+        if let Some(located) = remembered {
             if let Some(found) = attempt(located.key.clone()).await? {
                 return Ok((found, located));
             }

@@ -1,7 +1,7 @@
 //! SHA-256 checksums of model files: parsed from what a user, a manifest or a hub says, and computed from a file.
 //! A model is trusted only as far as its checksum reaches, so this is one type, used everywhere.
 
-use std::{fmt, fs::File, io, str::FromStr};
+use std::{collections::BTreeMap, fmt, fs::File, io, str::FromStr};
 
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a SHA-256 checksum (64 hexadecimal digits)")]
 pub struct InvalidChecksum(String);
+
+/// Checksums of a model's files, by their paths within it, with `/` between the parts.
+pub type FileChecksums = BTreeMap<String, Checksum>;
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -22,9 +22,9 @@ pub mod variant;
 mod vector;
 
 pub use bundle::{Bundle, BundleError};
-pub use checksum::{Checksum, InvalidChecksum};
+pub use checksum::{Checksum, FileChecksums, InvalidChecksum};
 pub use embedder::{EmbedError, Embedder, EmbedderOptions, Prepared};
 pub use model_error::ModelError;
 pub use runtime::{RuntimeError, environment as onnx_environment};
-pub use source::{FetchError, FetchOptions, Progress, Source};
+pub use source::{FetchError, FetchOptions, InvalidSource, Progress, Source};
 pub use threads::cpu_limit;

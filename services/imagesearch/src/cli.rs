@@ -66,12 +66,14 @@ pub(crate) enum Command {
     Reindex(ConfigArgs),
     /// Compare stored images, index and tasks; exit with 1 when they differ
     Check(CheckArgs),
-    /// Look at models
+    /// Fetch and check models
     Model(ModelArgs),
     /// Make, list and revoke API keys
     Keys(KeysArgs),
     /// Print the configuration in effect, secrets hidden
     Config(ConfigArgs),
+    /// Ask the process of this configuration whether it is ready; exit with 3 when it is not
+    Health(ConfigArgs),
     /// Print the OpenAPI 3.1 document of the HTTP API
     Openapi,
     /// Print a completion script for a shell
@@ -202,6 +204,10 @@ pub(crate) struct CheckArgs {
     /// Also read every original and compare its bytes with its id
     #[arg(long)]
     pub deep: bool,
+    /// Nobody else uses the stores now: what an upload under way could still need is a difference too. Stores of one process
+    /// are always checked like this, since nobody else can use them
+    #[arg(long)]
+    pub idle: bool,
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +218,12 @@ pub(crate) struct ModelArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
+    /// Fetch the configured model for all processes: check it, and put it into the object store that they share. When it is
+    /// there and whole, nothing is done
+    #[command(
+        after_help = "Example:\n  IMAGESEARCH_MODEL__SOURCE=hf://Xenova/clip-vit-base-patch32 imagesearch model fetch"
+    )]
+    Fetch(ConfigArgs),
     /// Fetch a model if needed, load it and check what it computes
     #[command(
         after_help = "Examples:\n  imagesearch model verify bundled\n  imagesearch model verify hf://Xenova/clip-vit-base-patch32@main\n  imagesearch model verify ./my-model"
@@ -219,7 +231,7 @@ pub(crate) enum ModelCommand {
     Verify {
         #[command(flatten)]
         config: ConfigArgs,
-        /// `bundled`, a folder, an archive's URL, or `hf://org/repo@revision`; the configured one when absent
+        /// `bundled`, a folder, an archive's URL, `hf://org/repo@revision` or `s3://bucket/folder`; the configured one when absent
         source: Option<String>,
     },
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
+use shared::telemetry;
+use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
 use crate::{
@@ -103,20 +105,56 @@ impl Client {
         response.json().await.with_context(|| format!("{} answered with something that is not understood", self.server))
     }
 
-    /// Sends a request and returns whatever the server answers.
+    /// Sends a request, as a part of the trace that is under way, and returns whatever the server answers.
     pub(crate) async fn send_any(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        request.send().await.map_err(|error| {
-            let reason = innermost(&error);
-            CommandError::new(
-                Failure::Unreachable,
-                format!(
-                    "cannot reach {} ({reason}); is it running? `imagesearch up` starts one, `--server` names another",
-                    self.server
-                ),
-            )
-            .into()
-        })
+        let request = request.build().map_err(|error| self.unreachable(&error))?;
+        let span = request_span(&request);
+        let sent = async {
+            let mut request = request;
+            request.headers_mut().extend(telemetry::headers());
+            self.http.execute(request).await
+        };
+        let outcome = sent.instrument(span.clone()).await;
+        let fault = match &outcome {
+            Ok(response) => {
+                let status = response.status();
+                span.record("http.response.status_code", i64::from(status.as_u16()));
+                (!status.is_success()).then(|| status.as_str().to_owned())
+            }
+            Err(_) => Some("unreachable".to_owned()),
+        };
+        if let Some(fault) = fault {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", fault);
+        }
+        outcome.map_err(|error| self.unreachable(&error).into())
     }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CommandError {
+        let (server, reason) = (&self.server, innermost(error));
+        CommandError::new(
+            Failure::Unreachable,
+            format!(
+                "cannot reach {server} ({reason}); is it running? `imagesearch up` starts one, `--server` names another"
+            ),
+        )
+    }
+}
+
+fn request_span(request: &reqwest::Request) -> Span {
+    tracing::info_span!(
+        target: telemetry::TRACE,
+        "HTTP",
+        otel.name = request.method().as_str(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        "error.type" = Empty,
+        http.request.method = request.method().as_str(),
+        http.response.status_code = Empty,
+        server.address = request.url().host_str(),
+        server.port = request.url().port_or_known_default().map(i64::from),
+        url.path = request.url().path(),
+    )
 }
 
 /// The error that a refusing answer stands for.

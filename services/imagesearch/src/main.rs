@@ -19,7 +19,12 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the runtime"), json),
     };
-    match runtime.block_on(commands::run(cli)) {
+    let outcome = runtime.block_on(async {
+        let outcome = commands::run(cli).await;
+        shared::telemetry::shutdown().await;
+        outcome
+    });
+    match outcome {
         Ok(code) => code,
         Err(error) => exit::report(&error, json),
     }

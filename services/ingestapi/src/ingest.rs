@@ -15,7 +15,12 @@ use backends::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use shared::{ImageDocument, ImageId, Job, JobSource, Metadata, Task, TaskId, TaskStatus, config::Config};
+use shared::{
+    ImageDocument, ImageId, Job, JobSource, Metadata, Task, TaskId, TaskStatus,
+    config::Config,
+    metrics::ingest::{self as metrics, Reception, Source},
+    telemetry::carried,
+};
 
 use crate::urls::{InvalidItem, UrlItem};
 
@@ -110,6 +115,16 @@ impl Ingest {
     pub async fn upload<E>(
         &self,
         info: FileInfo,
+        body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<Result<Accepted, IngestError>, E> {
+        let accepted = self.receive(info, body).await?;
+        metrics::received(Source::Upload, reception(&accepted), 1);
+        Ok(accepted)
+    }
+
+    async fn receive<E>(
+        &self,
+        info: FileInfo,
         mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<Result<Accepted, IngestError>, E> {
         let mut intake = match Intake::begin(self.stores.objects.as_ref(), self.limits.max_image_bytes).await {
@@ -130,7 +145,7 @@ impl Ingest {
     /// A client that hangs up now must not stop the image half way between store and queue.
     async fn accept_whole(&self, info: FileInfo, received: Received) -> Result<Accepted, IngestError> {
         let ingest = self.clone();
-        tokio::spawn(async move { ingest.accept(info, received).await }).await?
+        tokio::spawn(carried(async move { ingest.accept(info, received).await })).await?
     }
 
     async fn accept(&self, info: FileInfo, received: Received) -> Result<Accepted, IngestError> {
@@ -154,29 +169,32 @@ impl Ingest {
             self.job(JobSource::Url { url, metadata }, name)
         };
         let jobs: Vec<Job> = items.into_iter().map(job).collect();
-        self.stores.queue.enqueue(&jobs).await.map_err(store)?;
+        let queued = self.stores.queue.enqueue(&jobs).await.map_err(store);
+        let outcome = if queued.is_ok() { Reception::Queued } else { Reception::Failed };
+        metrics::received(Source::Url, outcome, jobs.len() as u64);
+        queued?;
         Ok(jobs.iter().map(|job| Accepted::Queued { task_id: job.task_id, image_id: None }).collect())
     }
 
     /// Changes metadata by a JSON merge patch (RFC 7396). Once this returns, filters see it.
     pub async fn change(&self, image_id: ImageId, patch: serde_json::Value) -> Result<ImageDocument, IngestError> {
         let ingest = self.clone();
-        tokio::spawn(async move {
+        let change = async move {
             let record = ingest.stores.records.change_metadata(image_id, &patch).await.map_err(store)?;
             ingest.projection.align(image_id).await?;
             record.document().cloned().ok_or_else(|| store(RecordError::NotFound(image_id)))
-        })
-        .await?
+        };
+        tokio::spawn(carried(change)).await?
     }
 
     /// Deletes an image. Once this returns, no search finds it, and nothing that is in flight brings it back.
     pub async fn delete(&self, image_id: ImageId) -> Result<(), IngestError> {
         let ingest = self.clone();
-        tokio::spawn(async move {
+        let delete = async move {
             ingest.stores.records.delete(image_id).await.map_err(store)?;
             Ok(ingest.projection.align(image_id).await?)
-        })
-        .await?
+        };
+        tokio::spawn(carried(delete)).await?
     }
 
     pub async fn task(&self, task_id: TaskId) -> Result<Task, IngestError> {
@@ -204,6 +222,17 @@ impl Ingest {
             created: Timestamp::now(),
             traceparent: None,
         }
+    }
+}
+
+fn reception(accepted: &Result<Accepted, IngestError>) -> Reception {
+    match accepted {
+        Ok(Accepted::Queued { .. }) => Reception::Queued,
+        Ok(Accepted::Duplicate { .. }) => Reception::Duplicate,
+        Err(IngestError::Store(_) | IngestError::Interrupted(_) | IngestError::Intake(IntakeError::Object(_))) => {
+            Reception::Failed
+        }
+        Err(_) => Reception::Refused,
     }
 }
 

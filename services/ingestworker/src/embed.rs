@@ -4,10 +4,14 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use embedding::EmbedError;
 use futures::{FutureExt, StreamExt, stream};
-use shared::{FailureCode, ImageFacts, ImageId};
+use shared::{
+    FailureCode, ImageFacts, ImageId,
+    metrics::ingest::{self, Stage},
+};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
-use crate::{Worker, fault::Fault, leases::Held, prepare::Prepared};
+use crate::{Worker, fault::Fault, leases::Held, prepare::Prepared, spans::Batch};
 
 /// A job whose image has its vector.
 pub(crate) struct Embedded {
@@ -44,7 +48,13 @@ fn batches(mut ready: Vec<Prepared>) -> Vec<Vec<Prepared>> {
 
 async fn embed(worker: &Worker, batch: Vec<Prepared>, done: &mpsc::Sender<Embedded>) {
     let (jobs, images): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| ((job.held, job.image_id), job.image)).unzip();
-    let vectors = AssertUnwindSafe(worker.embedder.embed_batch(images)).catch_unwind().await;
+    ingest::batch(images.len());
+    let stage = ingest::begin(Stage::Embed);
+    let vectors = {
+        let spans = Batch::new("embed", jobs.iter().map(|(held, _): &(Held, ImageId)| held.span()));
+        let embedded = worker.embedder.embed_batch(images).instrument(spans.whole.clone());
+        AssertUnwindSafe(embedded).catch_unwind().await
+    };
     let Ok(vectors) = vectors else {
         let broke_off = std::io::Error::other("embedding the image broke off; the log has more");
         for (held, image_id) in jobs {
@@ -52,6 +62,7 @@ async fn embed(worker: &Worker, batch: Vec<Prepared>, done: &mpsc::Sender<Embedd
         }
         return;
     };
+    stage.end();
     for ((held, image_id), vector) in jobs.into_iter().zip(vectors) {
         match vector {
             Ok((vector, facts)) => {

@@ -2,14 +2,23 @@
 
 use backends::queue::Outcome;
 use shared::{ImageId, TaskFailure};
-use tracing::warn;
+use tracing::{Instrument, warn};
 
 use crate::{Worker, fault::Fault, leases::Held, prepare::record_fault};
 
 impl Worker {
-    /// Ends a job, or gives it back, as its fault deserves. A permanent one is told to the image's record first, so that
-    /// neither the sweep nor a rebuild tries again what can't be done.
+    /// Ends a job, or gives it back, as its fault deserves. While a store is away, every job would fail, and none is to
+    /// blame: the attempt doesn't count, and no more jobs are fetched until the store is back. A permanent fault is told to
+    /// the image's record first, so that neither the sweep nor a rebuild tries again what can't be done.
     pub(crate) async fn fail(&self, held: Held, image_id: Option<ImageId>, fault: Fault) {
+        let span = held.span().clone();
+        self.settle_failed(held, image_id, fault).instrument(span).await;
+    }
+
+    async fn settle_failed(&self, held: Held, image_id: Option<ImageId>, fault: Fault) {
+        if matches!(fault, Fault::Store(_)) && self.availability.doubt().await {
+            return held.hand_back().await;
+        }
         let (Fault::Permanent(failure), Some(image_id)) = (&fault, image_id) else { return held.fail(fault).await };
         match self.record_failure(image_id, failure).await {
             Ok(true) => held.fail(fault).await,

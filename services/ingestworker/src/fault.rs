@@ -10,8 +10,10 @@ use shared::{FailureCode, TaskFailure};
 pub(crate) enum Fault {
     /// The same every time: over, with a reason.
     Permanent(TaskFailure),
-    /// A store or a server is away or slow: again later, not before `after` if a server asked for that.
+    /// A server is away or slow: again later, not before `after` if it asked for that.
     Transient { reason: TaskFailure, after: Option<Duration> },
+    /// A store failed. If it is away, this says nothing about the job; else it is like any other transient fault.
+    Store(TaskFailure),
     /// The job is another worker's now; nothing may be said about it.
     LeaseLost,
 }
@@ -22,8 +24,16 @@ impl Fault {
     }
 
     pub(crate) fn transient(error: &dyn std::error::Error) -> Self {
-        Self::Transient { reason: TaskFailure { code: FailureCode::Internal, detail: error.to_string() }, after: None }
+        Self::Transient { reason: internal(error), after: None }
     }
+
+    pub(crate) fn store(error: &dyn std::error::Error) -> Self {
+        Self::Store(internal(error))
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> TaskFailure {
+    TaskFailure { code: FailureCode::Internal, detail: error.to_string() }
 }
 
 /// How a delivery goes on after a fault.
@@ -51,9 +61,10 @@ impl RetryPolicy {
         match fault {
             Fault::LeaseLost => Verdict::Leave,
             Fault::Permanent(failure) => Verdict::End(Outcome::Failed(failure)),
-            Fault::Transient { reason, .. } if attempt >= self.max_attempts => {
+            Fault::Transient { reason, .. } | Fault::Store(reason) if attempt >= self.max_attempts => {
                 Verdict::End(exhausted(attempt, &reason))
             }
+            Fault::Store(reason) => Verdict::Retry { delay: self.delay(attempt), reason },
             Fault::Transient { reason, after } => {
                 let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
                 Verdict::Retry { delay: self.delay(attempt).max(asked), reason }

@@ -8,12 +8,22 @@ use std::{
 
 use backends::queue::{JobQueue, Lease, Outcome, QueueError};
 use futures::{StreamExt, stream};
-use shared::{FailureCode, Job};
+use jiff::Timestamp;
+use shared::{
+    FailureCode, Job, TaskFailure,
+    metrics::{
+        ingest::{self, JobEnd},
+        limit::{self, Resource, Used},
+    },
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{Instrument, Span, debug, warn};
 
-use crate::fault::{Fault, RetryPolicy, Verdict};
+use crate::{
+    fault::{Fault, RetryPolicy, Verdict},
+    spans,
+};
 
 /// Leases extended, ended or handed back at once.
 const PARALLEL_CALLS: usize = 16;
@@ -39,12 +49,15 @@ pub(crate) struct Held {
     leases: Arc<Leases>,
     lease: Lease,
     lost: CancellationToken,
+    span: Span,
     _room: Room,
+    _used: Used,
 }
 
 impl Leases {
     pub(crate) fn new(queue: Arc<dyn JobQueue>, retry: RetryPolicy, duration: Duration, capacity: usize) -> Arc<Self> {
         let room = Arc::new(Semaphore::new(capacity));
+        limit::add(Resource::Jobs, capacity);
         Arc::new(Self { queue, retry, duration, held: Mutex::default(), room, capacity })
     }
 
@@ -60,7 +73,8 @@ impl Leases {
     pub(crate) fn hold(self: &Arc<Self>, lease: Lease, room: Room) -> Held {
         let lost = CancellationToken::new();
         self.lock().insert(lease.token.clone(), (lease.clone(), lost.clone()));
-        Held { leases: self.clone(), lease, lost, _room: room }
+        let span = spans::of_job(&lease);
+        Held { leases: self.clone(), lease, lost, span, _room: room, _used: Used::begin(Resource::Jobs) }
     }
 
     /// Returns when nothing is held.
@@ -94,6 +108,7 @@ impl Leases {
     /// Gives jobs back that were held when the work on them was stopped: delivered again at once, the attempt not counted.
     pub(crate) async fn hand_back(&self, held: Vec<Lease>) {
         let hand_back = async |lease: Lease| {
+            ingest::job_ended(JobEnd::HandedBack, None);
             if let Err(error) = self.queue.hand_back(&lease).await {
                 debug!(task_id = %lease.job.task_id, %error, "not handed back; it has ended, or its lease will");
             }
@@ -123,6 +138,11 @@ impl Held {
         &self.lease
     }
 
+    /// Of all that is done for the job.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
     /// Deliveries so far, this one included.
     pub(crate) fn attempt(&self) -> u32 {
         self.lease.attempt
@@ -146,9 +166,19 @@ impl Held {
     }
 
     pub(crate) async fn end(self, outcome: Outcome) {
-        self.report(&outcome);
-        let finished = self.leases.queue.finish(&self.lease, outcome).await;
-        self.settle(finished);
+        let span = self.span.clone();
+        let end = async {
+            self.report(&outcome);
+            let finished = self.leases.queue.finish(&self.lease, outcome).await;
+            self.settle(finished);
+        };
+        end.instrument(span).await;
+    }
+
+    /// The job was not to blame: delivered again, and the attempt doesn't count.
+    pub(crate) async fn hand_back(self) {
+        self.span.record("imagesearch.outcome", JobEnd::HandedBack.as_str());
+        self.leases.hand_back(vec![self.lease.clone()]).instrument(self.span.clone()).await;
     }
 
     pub(crate) async fn fail(self, fault: Fault) {
@@ -158,14 +188,35 @@ impl Held {
             Verdict::Retry { delay, reason } => {
                 let task_id = self.lease.job.task_id;
                 warn!(%task_id, attempt = self.lease.attempt, delay_ms = delay.as_millis(), reason = reason.detail, "job will be tried again");
-                let retried = self.leases.queue.retry(&self.lease, delay, reason).await;
+                self.ended(JobEnd::Retried, Some(&reason));
+                let retried = self.leases.queue.retry(&self.lease, delay, reason).instrument(self.span.clone()).await;
                 self.settle(retried);
             }
         }
     }
 
+    /// Counts how the attempt ended, and tells it the trace.
+    fn ended(&self, end: JobEnd, failure: Option<&TaskFailure>) {
+        ingest::job_ended(end, failure.map(|failure| failure.code));
+        self.span.record("imagesearch.outcome", end.as_str());
+        if let Some(failure) = failure {
+            self.span.record("otel.status_code", "ERROR");
+            self.span.record("error.type", failure.code.as_str());
+        }
+    }
+
     fn report(&self, outcome: &Outcome) {
         let task_id = self.lease.job.task_id;
+        match outcome {
+            Outcome::Indexed(_) => self.ended(JobEnd::Indexed, None),
+            Outcome::Duplicate(_) => self.ended(JobEnd::Duplicate, None),
+            Outcome::Superseded => self.ended(JobEnd::Superseded, None),
+            Outcome::Failed(failure) => self.ended(JobEnd::Failed, Some(failure)),
+        }
+        if matches!(outcome, Outcome::Indexed(_)) {
+            let age = Timestamp::now().duration_since(self.lease.job.created);
+            ingest::indexed_after(Duration::try_from(age).unwrap_or_default());
+        }
         match outcome {
             Outcome::Failed(failure) => warn!(%task_id, code = ?failure.code, reason = failure.detail, "job failed"),
             Outcome::Indexed(result) => debug!(%task_id, image_id = %result.image_id, "image indexed"),

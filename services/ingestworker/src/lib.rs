@@ -9,13 +9,15 @@ mod leases;
 mod prepare;
 mod pull;
 mod settings;
+mod spans;
 mod url_job;
 mod write;
 
 use std::sync::Arc;
 
-use backends::{Stores, index::Collection, projection::Projection};
+use backends::{Stores, availability::Availability, index::Collection, projection::Projection};
 use embedding::Embedder;
+use shared::metrics::limit::Circuit;
 use tokio_util::sync::CancellationToken;
 
 use crate::fetch::{AddressPolicy, Fetcher, InvalidNetwork};
@@ -37,6 +39,7 @@ pub struct Worker {
     embedder: Embedder,
     settings: Settings,
     fetcher: Fetcher,
+    availability: Availability,
 }
 
 impl Worker {
@@ -50,7 +53,8 @@ impl Worker {
     ) -> Result<Self, WorkerError> {
         let policy = AddressPolicy::new(&settings.allow_networks)?;
         let fetcher = Fetcher::new(policy, settings.fetch.clone()).map_err(WorkerError::Client)?;
-        Ok(Self { stores, collection, projection, embedder, settings, fetcher })
+        let availability = Availability::of_stores(&stores, Circuit::Ingest);
+        Ok(Self { stores, collection, projection, embedder, settings, fetcher, availability })
     }
 
     /// Works until `drain` is cancelled, then ends what it holds within the drain time and hands the rest back.

@@ -12,8 +12,13 @@ use backends::{
 use bytes::Bytes;
 use embedding::decode::DecodeError;
 use futures::FutureExt;
-use shared::{FailureCode, ImageId, ImageRecord, JobSource, Version};
+use shared::{
+    FailureCode, ImageId, ImageRecord, JobSource, Version,
+    metrics::ingest::{self, Stage},
+    telemetry::TRACE,
+};
 use tokio::sync::{Semaphore, mpsc};
+use tracing::{Instrument, Span, field::display};
 
 use crate::{Worker, fault::Fault, leases::Held, url_job, write::result_of};
 
@@ -39,6 +44,11 @@ pub(crate) struct Target {
 
 /// Takes a job to the next stage, or to its end.
 pub(crate) async fn run(worker: Arc<Worker>, held: Held, originals: Arc<Semaphore>, ready: mpsc::Sender<Prepared>) {
+    let span = held.span().clone();
+    prepare(worker, held, originals, ready).instrument(span).await;
+}
+
+async fn prepare(worker: Arc<Worker>, held: Held, originals: Arc<Semaphore>, ready: mpsc::Sender<Prepared>) {
     // What a fault happened to, as far as it was known.
     let mut target = None;
     let step = tokio::select! {
@@ -63,30 +73,42 @@ async fn begin(
     target: &mut Option<ImageId>,
 ) -> Result<Step, Fault> {
     *target = held.job().source.image_id();
+    let reading = ingest::begin(Stage::Read);
     if let Some(fault) = held.begun_too_often() {
         return Err(fault);
     }
     let job = match &held.job().source {
         JobSource::Stored { image_id, version } => Target { image_id: *image_id, version: *version },
-        JobSource::Url { url, metadata } => match url_job::fetch(worker, held, url, metadata).await? {
-            url_job::Fetched::Stored(target) => target,
-            url_job::Fetched::Duplicate(image_id) => return Ok(Step::End(Outcome::Duplicate(result_of(image_id)))),
-            url_job::Fetched::Deleted => return Ok(Step::End(Outcome::Superseded)),
-        },
+        JobSource::Url { url, metadata } => {
+            match url_job::fetch(worker, held, url, metadata).instrument(fetch_span()).await? {
+                url_job::Fetched::Stored(target) => target,
+                url_job::Fetched::Duplicate(image_id) => return Ok(Step::End(Outcome::Duplicate(result_of(image_id)))),
+                url_job::Fetched::Deleted => return Ok(Step::End(Outcome::Superseded)),
+            }
+        }
     };
     *target = Some(job.image_id);
+    held.span().record("imagesearch.image_id", display(job.image_id));
     if let Some(outcome) = settled(worker, &job).await? {
         return Ok(Step::End(outcome));
     }
     // Held until the pixels are there: the bytes of an original can be a hundred times what the model takes.
     let _place = originals.acquire().await;
     let limit = worker.settings.max_image_bytes;
-    let original =
-        worker.stores.records.read_original(job.image_id, limit).await.map_err(|error| record_fault(&error))?;
+    let read = worker.stores.records.read_original(job.image_id, limit).instrument(fetch_span());
+    let original = read.await.map_err(|error| record_fault(&error))?;
     let Some((record, bytes)) = original else { return Ok(Step::End(Outcome::Superseded)) };
     check_bytes(&record, bytes.clone()).await?;
+    reading.end();
+    let decoding = ingest::begin(Stage::Decode);
     let image = worker.embedder.prepare(bytes).await.map_err(|error| decode_fault(&error))?;
+    decoding.end();
     Ok(Step::Embed { image_id: job.image_id, image })
+}
+
+/// Getting an image's bytes, from wherever they are.
+fn fetch_span() -> Span {
+    tracing::info_span!(target: TRACE, "fetch")
 }
 
 /// How a job ends at once, because what it is for has happened or can't happen any more.
@@ -102,7 +124,7 @@ async fn settled(worker: &Worker, job: &Target) -> Result<Option<Outcome>, Fault
     if let Some(failure) = record.failure {
         return Ok(Some(Outcome::Failed(failure)));
     }
-    let indexed = worker.collection.get(job.image_id).await.map_err(|error| Fault::transient(&error))?;
+    let indexed = worker.collection.get(job.image_id).await.map_err(|error| Fault::store(&error))?;
     let is_current = indexed.is_some_and(|point| point.document.version == record.version);
     let done =
         if job.version < record.version { Outcome::Superseded } else { Outcome::Indexed(result_of(job.image_id)) };
@@ -125,11 +147,11 @@ pub(crate) fn store_fault(error: &StoreError) -> Fault {
         StoreError::Record(error) => record_fault(error),
         StoreError::Object(error) => object_fault(error),
         StoreError::Queue(QueueError::LeaseLost(_)) => Fault::LeaseLost,
-        StoreError::Queue(error) => Fault::transient(error),
+        StoreError::Queue(error) => Fault::store(error),
         StoreError::Index(error @ IndexError::UnusableVector(_)) => {
             Fault::permanent(FailureCode::UnusableVector, error.to_string())
         }
-        StoreError::Index(error) => Fault::transient(error),
+        StoreError::Index(error) => Fault::store(error),
     }
 }
 
@@ -147,9 +169,7 @@ fn object_fault(error: &ObjectError) -> Fault {
     match error {
         ObjectError::TooLarge { .. } => Fault::permanent(FailureCode::TooLarge, error.to_string()),
         ObjectError::InvalidKey(_) => Fault::permanent(FailureCode::Internal, error.to_string()),
-        ObjectError::Precondition(_) | ObjectError::Full(_) | ObjectError::Unavailable { .. } => {
-            Fault::transient(error)
-        }
+        ObjectError::Precondition(_) | ObjectError::Full(_) | ObjectError::Unavailable { .. } => Fault::store(error),
     }
 }
 

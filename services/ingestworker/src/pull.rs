@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     Worker, embed,
-    leases::{Held, Leases},
+    leases::{Held, Leases, Room},
     prepare::{self, Prepared},
     write,
 };
@@ -72,7 +72,7 @@ impl Entrance {
             let room = tokio::select! {
                 biased;
                 () = drain.cancelled() => return,
-                room = self.leases.room() => room,
+                room = self.room() => room,
             };
             // Not raced against the drain: a fetch that is dropped half way may have leased jobs that nobody holds.
             let fetched = self.fetch(room.len()).await;
@@ -83,6 +83,12 @@ impl Entrance {
                 stay_whole(ended);
             }
         }
+    }
+
+    /// Waits until jobs can be worked on.
+    async fn room(&self) -> Vec<Room> {
+        self.worker.availability.until_there().await;
+        self.leases.room().await
     }
 
     async fn fetch(&self, max: usize) -> Vec<Lease> {

@@ -12,7 +12,7 @@ use url::Url;
 use crate::{
     Worker,
     fault::Fault,
-    fetch::FetchError,
+    fetch::{FetchError, shown},
     leases::Held,
     prepare::{Target, store_fault},
 };
@@ -92,7 +92,7 @@ fn intake_fault(url: &Url, error: IntakeError) -> Fault {
         IntakeError::UnsupportedType(_) => FailureCode::UnsupportedType,
         IntakeError::Object(error) => return fault(error),
     };
-    Fault::permanent(code, format!("{url}: {error}"))
+    Fault::permanent(code, format!("{}: {error}", shown(url)))
 }
 
 fn fault(error: impl Into<StoreError>) -> Fault {

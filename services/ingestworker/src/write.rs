@@ -8,14 +8,19 @@ use backends::{
     queue::Outcome,
 };
 use futures::{StreamExt, stream};
-use shared::{ImageId, TaskResult};
+use shared::{
+    ImageId, TaskResult,
+    metrics::ingest::{self, Stage},
+};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use crate::{
     Worker,
     embed::Embedded,
     leases::Held,
     prepare::{record_fault, store_fault},
+    spans::Batch,
 };
 
 /// Records and tasks of a batch written at once.
@@ -31,12 +36,15 @@ pub(crate) async fn run(worker: Arc<Worker>, mut embedded: mpsc::Receiver<Embedd
     let mut ready = Vec::new();
     while embedded.recv_many(&mut ready, BATCH).await > 0 {
         ready.retain(|job: &Embedded| !job.held.is_lost());
-        let described = stream::iter(ready.drain(..).map(|job| describe(&worker, job)))
-            .buffered(PARALLEL_WRITES)
-            .filter_map(std::future::ready)
-            .collect()
-            .await;
-        present(&worker, described).await;
+        if ready.is_empty() {
+            continue;
+        }
+        let spans = Batch::new("index", ready.iter().map(|job| job.held.span()));
+        let parts = spans.parts.iter().cloned();
+        let describing = ready.drain(..).zip(parts).map(|(job, part)| describe(&worker, job).instrument(part));
+        let described =
+            stream::iter(describing).buffered(PARALLEL_WRITES).filter_map(std::future::ready).collect().await;
+        present(&worker, described).instrument(spans.whole.clone()).await;
     }
 }
 
@@ -73,7 +81,10 @@ async fn present(worker: &Worker, jobs: Vec<Described>) {
 }
 
 async fn write(worker: &Worker, images: &[projection::Embedded]) -> Result<Vec<Presented>, StoreError> {
-    worker.projection.present(worker.collection.as_ref(), images).await
+    let stage = ingest::begin(Stage::Index);
+    let presented = worker.projection.present(worker.collection.as_ref(), images).await?;
+    stage.end();
+    Ok(presented)
 }
 
 fn outcome(image_id: ImageId, presented: Presented) -> Outcome {

@@ -3,12 +3,19 @@
 
 use std::{sync::Arc, time::Instant};
 
-use backends::index::{Collection, DocumentPage, IndexError, ListQuery, Point, SEARCH_WINDOW, SearchQuery};
+use backends::{
+    availability::Availability,
+    index::{Collection, DocumentPage, IndexError, ListQuery, Point, SEARCH_WINDOW, SearchQuery, VectorIndex},
+};
 use bytes::Bytes;
 use embedding::{EmbedError, Embedder};
 use shared::{
     Hit, ImageDocument, ImageId,
     filter::{Field, Filter, Operator, Value},
+    metrics::{
+        limit::Circuit,
+        query::{self, Input},
+    },
 };
 
 /// How a text and a picture are mixed when nothing is said: even parts.
@@ -73,13 +80,19 @@ pub struct Matches {
 pub struct Search {
     embedder: Embedder,
     collection: Arc<dyn Collection>,
+    index: Availability,
     max_limit: usize,
 }
 
 impl Search {
-    /// `collection` must be the one of `embedder`'s fingerprint.
-    pub fn new(embedder: Embedder, collection: Arc<dyn Collection>, max_limit: usize) -> Self {
-        Self { embedder, collection, max_limit }
+    /// `collection` must be the one of `embedder`'s fingerprint, and in `index`.
+    pub fn new(
+        embedder: Embedder,
+        collection: Arc<dyn Collection>,
+        index: &Arc<dyn VectorIndex>,
+        max_limit: usize,
+    ) -> Self {
+        Self { embedder, collection, index: Availability::of_index(index, Circuit::Search), max_limit }
     }
 
     pub fn embedder(&self) -> &Embedder {
@@ -90,6 +103,7 @@ impl Search {
     pub async fn find(&self, query: &Query, window: &Window) -> Result<Matches, SearchError> {
         let started = Instant::now();
         self.check(window)?;
+        self.check_index()?;
         let vector = self.vector(query).await?;
         let filter = match query.picture {
             Some(Picture::Indexed(image_id)) => Some(without(image_id, window.filter.clone())),
@@ -102,7 +116,7 @@ impl Search {
             offset: window.offset,
             min_score: window.min_score,
         };
-        let hits = self.collection.search(&search).await?;
+        let hits = self.ask(self.collection.search(&search)).await?;
         Ok(Matches { hits, took_ms: started.elapsed().as_secs_f64() * 1e3 })
     }
 
@@ -115,8 +129,9 @@ impl Search {
         if query.limit == 0 || query.limit > self.max_limit {
             return Err(SearchError::Limit { limit: query.limit, max: self.max_limit });
         }
-        let (page, total) =
-            tokio::try_join!(self.collection.list(query), self.collection.count(query.filter.as_ref()))?;
+        let (page, total) = self
+            .ask(async { tokio::try_join!(self.collection.list(query), self.collection.count(query.filter.as_ref())) })
+            .await?;
         Ok((page, total))
     }
 
@@ -130,8 +145,24 @@ impl Search {
         Ok(())
     }
 
+    /// Asks the index, unless it is known to be away: then nobody has to wait for a deadline to hear of it.
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, IndexError>>) -> Result<T, SearchError> {
+        self.check_index()?;
+        let answer = question.await;
+        if matches!(answer, Err(IndexError::Unavailable { .. })) {
+            self.index.doubt_later();
+        }
+        Ok(answer?)
+    }
+
+    fn check_index(&self) -> Result<(), IndexError> {
+        self.index.away().map_or(Ok(()), |reason| {
+            Err(IndexError::Unavailable { context: "it is away".to_owned(), source: reason.into() })
+        })
+    }
+
     async fn point(&self, image_id: ImageId) -> Result<Point, SearchError> {
-        self.collection.get(image_id).await?.ok_or(SearchError::NotFound(image_id))
+        self.ask(self.collection.get(image_id)).await?.ok_or(SearchError::NotFound(image_id))
     }
 
     /// The unit vector of a query.
@@ -139,10 +170,12 @@ impl Search {
         let text = match query.text.as_deref().map(str::trim) {
             Some("") if query.picture.is_none() => return Err(SearchError::EmptyText),
             Some("") | None => None,
-            Some(text) => Some(self.embedder.embed_text(text).await?.to_vec()),
+            Some(text) => Some(embedded(Input::Text, self.embedder.embed_text(text)).await?.to_vec()),
         };
         let picture = match &query.picture {
-            Some(Picture::Bytes(bytes)) => Some(self.embedder.embed_query_image(bytes.clone()).await?),
+            Some(Picture::Bytes(bytes)) => {
+                Some(embedded(Input::Picture, self.embedder.embed_query_image(bytes.clone())).await?)
+            }
             Some(Picture::Indexed(image_id)) => Some(self.point(*image_id).await?.vector),
             None => None,
         };
@@ -152,6 +185,14 @@ impl Search {
             (None, None) => Err(SearchError::EmptyQuery),
         }
     }
+}
+
+/// Measures how long a query takes to become a vector.
+async fn embedded<V>(input: Input, vector: impl Future<Output = Result<V, EmbedError>>) -> Result<V, EmbedError> {
+    let started = Instant::now();
+    let vector = vector.await?;
+    query::embedded(input, started.elapsed());
+    Ok(vector)
 }
 
 /// The unit vector between a text's and a picture's: their weighted sum, brought back to unit length.

@@ -5,6 +5,7 @@ pub mod config;
 pub mod filter;
 pub mod http;
 pub mod id;
+pub mod metrics;
 pub mod record;
 pub mod task;
 pub mod telemetry;

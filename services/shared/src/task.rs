@@ -66,7 +66,7 @@ impl TaskStatus {
         [Self::Queued, Self::Processing, Self::Indexed, Self::Failed, Self::Duplicate, Self::Superseded];
 
     /// As in JSON, query strings and metric labels.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
             Self::Processing => "processing",
@@ -106,6 +106,35 @@ pub enum FailureCode {
     Internal,
 }
 
+impl FailureCode {
+    pub const ALL: [Self; 9] = [
+        Self::UnsupportedType,
+        Self::TooLarge,
+        Self::Corrupt,
+        Self::UnusableVector,
+        Self::AddressRefused,
+        Self::FetchFailed,
+        Self::OriginalMissing,
+        Self::RetriesExhausted,
+        Self::Internal,
+    ];
+
+    /// As in JSON, metric labels and spans.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsupportedType => "unsupported_type",
+            Self::TooLarge => "too_large",
+            Self::Corrupt => "corrupt",
+            Self::UnusableVector => "unusable_vector",
+            Self::AddressRefused => "address_refused",
+            Self::FetchFailed => "fetch_failed",
+            Self::OriginalMissing => "original_missing",
+            Self::RetriesExhausted => "retries_exhausted",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskFailure {
     pub code: FailureCode,
@@ -141,4 +170,19 @@ pub struct Task {
     pub created: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     pub updated: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_statuses_are_named_alike_in_json_and_labels() {
+        for code in FailureCode::ALL {
+            assert_eq!(serde_json::to_value(code).expect("JSON"), code.as_str());
+        }
+        for status in TaskStatus::ALL {
+            assert_eq!(serde_json::to_value(status).expect("JSON"), status.as_str());
+        }
+    }
 }

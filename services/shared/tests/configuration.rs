@@ -8,7 +8,7 @@ use std::{
 };
 
 use camino::{Utf8Path, Utf8PathBuf};
-use shared::config::{self, AuthMode, Config, ConfigError, ConfigProblem, Queue, Source};
+use shared::config::{self, AuthMode, Config, ConfigError, ConfigProblem, ModelChecksums, Queue, Source};
 
 fn root() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -199,6 +199,33 @@ fn bytes_that_are_no_text_matter_only_in_our_own_variables() {
     for name in ["IMAGESEARCH_LOG__FILTER", "HF_TOKEN"] {
         let refused = load([(OsStr::new(name), &odd)]).unwrap_err().to_string();
         assert!(refused.contains(&format!("{name} is not UTF-8 text")), "{refused}");
+    }
+}
+
+#[test]
+fn a_model_has_one_checksum_or_one_for_each_file() {
+    let (one, other) = ("0".repeat(64), "ab".repeat(32));
+    let yaml = format!("model: {{sha256: {{visual/model.onnx: '{one}', config.json: '{other}'}}}}");
+    let of_files = load(&yaml, &[]).unwrap();
+    let Some(ModelChecksums::Files(files)) = &of_files.model.sha256 else { panic!("{:?}", of_files.model) };
+    assert_eq!((&files["visual/model.onnx"], &files["config.json"]), (&one, &other));
+    assert_eq!(load(&of_files.to_yaml().unwrap(), &[]).unwrap(), of_files);
+
+    // A variable is one text, and takes the place of the mapping as a whole.
+    let of_archive = load(&yaml, &[("IMAGESEARCH_MODEL__SHA256", &other)]).unwrap();
+    assert_eq!(of_archive.model.sha256, Some(ModelChecksums::Archive(other)));
+    assert_eq!(load("", &[("IMAGESEARCH_MODEL__SHA256", "")]).unwrap().model.sha256, None);
+}
+
+#[test]
+fn a_checksum_of_another_form_is_told_with_its_file() {
+    for (yaml, told) in [
+        ("model: {sha256: abc}", "model.sha256: must be 64 hexadecimal digits"),
+        ("model: {sha256: {a/b.onnx: abc}}", "model.sha256: of a/b.onnx must be 64 hexadecimal digits"),
+        ("model: {sha256: [abc]}", "model.sha256: expected 64 hexadecimal digits, or a mapping of files to them"),
+        ("searchapi: {max_limit: {a: 1}}", "searchapi.max_limit: invalid type: map, expected usize"),
+    ] {
+        assert_eq!(texts(&problems(yaml, &[])), [told]);
     }
 }
 

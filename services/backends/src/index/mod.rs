@@ -4,6 +4,7 @@
 mod conformance;
 mod milvus;
 mod qdrant_edge;
+mod terms;
 
 use std::sync::Arc;
 

@@ -17,7 +17,6 @@ pub(crate) async fn conformance<F: AsyncFn() -> Store>(open: F) {
     of_many_who_swap_at_once_each_counts_once(open().await).await;
     every_write_has_another_tag(open().await).await;
     a_staged_object_appears_only_when_it_is_committed(open().await).await;
-    a_staged_object_can_be_looked_at_before_it_has_a_key(open().await).await;
     a_large_object_streams_in_and_out(open().await).await;
     a_range_gives_those_bytes(open().await).await;
     a_reader_sees_one_object_whole_while_it_is_replaced(open().await).await;
@@ -149,19 +148,6 @@ async fn a_staged_object_appears_only_when_it_is_committed(store: Store) {
 
     store.stage().await.expect("stage").commit(&key("originals/ab/x")).await.expect("an empty one replaces it");
     assert_eq!(get(&store, "originals/ab/x").await, Some(Bytes::new()));
-}
-
-async fn a_staged_object_can_be_looked_at_before_it_has_a_key(store: Store) {
-    for piece_bytes in [10, 300_000] {
-        let bytes = pattern(2 * piece_bytes);
-        let mut staged = store.stage().await.expect("stage");
-        staged.write(bytes.slice(..piece_bytes)).await.expect("write");
-        assert_eq!(collect(staged.reader().await.expect("reader")).await, bytes[..piece_bytes]);
-        staged.write(bytes.slice(piece_bytes..)).await.expect("write");
-        assert_eq!(collect(staged.reader().await.expect("reader")).await, bytes);
-        staged.commit(&key("looked-at")).await.expect("commit");
-        assert_eq!(get(&store, "looked-at").await, Some(bytes));
-    }
 }
 
 async fn a_large_object_streams_in_and_out(store: Store) {

@@ -12,7 +12,7 @@ use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use moka::future::Cache;
+use shared::metrics::cache::{self, Cache};
 
 use super::{ETag, ObjectError, ObjectInfo, ObjectKey, ObjectStore, ObjectStream, PutCondition, StagedObject};
 use crate::keys;
@@ -25,12 +25,12 @@ const MAX_OBJECT_BYTES: u64 = 256 << 10;
 
 pub(crate) struct HotOriginals<S> {
     store: S,
-    hot: Cache<ObjectKey, (ObjectInfo, Bytes)>,
+    hot: moka::future::Cache<ObjectKey, (ObjectInfo, Bytes)>,
 }
 
 impl<S: ObjectStore> HotOriginals<S> {
     pub(crate) fn new(store: S) -> Self {
-        let hot = Cache::builder()
+        let hot = moka::future::Cache::builder()
             .weigher(|_: &ObjectKey, (_, bytes): &(ObjectInfo, Bytes)| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
             .max_capacity(MAX_BYTES)
             .time_to_live(KEPT)
@@ -46,14 +46,16 @@ impl<S: ObjectStore> ObjectStore for HotOriginals<S> {
         key: &ObjectKey,
         range: Option<Range<u64>>,
     ) -> Result<Option<(ObjectInfo, ObjectStream)>, ObjectError> {
-        if range.is_some() {
+        if range.is_some() || !keys::is_original(key) {
             return self.store.read(key, range).await;
         }
-        if let Some((info, bytes)) = self.hot.get(key).await {
+        let hot = self.hot.get(key).await;
+        cache::looked_up(Cache::HotOriginals, hot.is_some());
+        if let Some((info, bytes)) = hot {
             return Ok(Some((info, stream::iter([Ok(bytes)]).boxed())));
         }
         let Some((info, mut stream)) = self.store.read(key, None).await? else { return Ok(None) };
-        if info.size_bytes > MAX_OBJECT_BYTES || !keys::is_original(key) {
+        if info.size_bytes > MAX_OBJECT_BYTES {
             return Ok(Some((info, stream)));
         }
         let mut bytes = BytesMut::with_capacity(info.size_bytes as usize);

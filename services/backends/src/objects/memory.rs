@@ -120,10 +120,6 @@ impl StagedObject for MemoryStaged {
         Ok(())
     }
 
-    async fn reader(&mut self) -> Result<ObjectStream, ObjectError> {
-        Ok(stream::iter([Ok(self.bytes.clone().freeze())]).boxed())
-    }
-
     async fn commit(self: Box<Self>, key: &ObjectKey) -> Result<(), ObjectError> {
         self.store.insert(key, self.bytes.clone().freeze(), &PutCondition::None).map(drop)
     }

@@ -106,9 +106,6 @@ pub trait ObjectStore: Send + Sync {
 pub trait StagedObject: Send {
     async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError>;
 
-    /// What has been written, from its start: to look at it before it is given a name.
-    async fn reader(&mut self) -> Result<ObjectStream, ObjectError>;
-
     /// Gives it its key, durably. An object that is there already is replaced.
     async fn commit(self: Box<Self>, key: &ObjectKey) -> Result<(), ObjectError>;
 }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::json;
 use shared::{CopyId, FailureCode, ImageId, config};
@@ -33,7 +35,9 @@ async fn what_may_be_under_way_is_left_alone() {
     world.store(b"one").await;
     let stray = keys::original(ImageId::of(b"two"), CopyId::new());
     world.stores.objects.put(&stray, Bytes::from("two"), PutCondition::None).await.unwrap();
-    for options in [SurveyOptions::while_serving(), SurveyOptions::alone_since(world.stores.opened)] {
+    for options in
+        [SurveyOptions::while_serving(Duration::from_mins(1)), SurveyOptions::alone_since(world.stores.opened)]
+    {
         assert_eq!(sweep(&world.stores, &world.collection, options).await.unwrap(), Swept::default());
     }
     assert_eq!(swept(&world).await, Swept { enqueued: 1, mended: 1, ..Swept::default() });
@@ -123,4 +127,26 @@ async fn a_full_queue_takes_what_it_can_and_the_rest_later() {
     assert_eq!(swept(&world).await, Swept { enqueued: 2, ..Swept::default() });
     world.work().await;
     assert_eq!(world.collection.count(None).await.unwrap(), 12);
+}
+
+#[tokio::test]
+async fn what_was_settled_is_not_read_again_unless_something_of_it_is_gone() {
+    let world = World::start().await;
+    let (kept, lost, bare) = (world.upload(b"one").await, world.upload(b"two").await, world.upload(b"three").await);
+    world.work().await;
+    // A record that can't be read is a difference wherever it is read.
+    for record in [&kept, &lost] {
+        let key = keys::record(record.image_id);
+        world.stores.objects.put(&key, Bytes::from("damaged"), PutCondition::None).await.unwrap();
+    }
+    let settled = SurveyOptions { settled_before: jiff::Timestamp::MAX, ..everything() };
+    let sweep = async |options| sweep(&world.stores, &world.collection, options).await.unwrap();
+    assert_eq!(sweep(settled).await, Swept::default());
+    world.collection.delete(&[lost.image_id]).await.unwrap();
+    let original = keys::original(bare.image_id, bare.original.unwrap());
+    world.stores.objects.delete(&original).await.unwrap();
+    let found = sweep(settled).await;
+    assert_eq!(found.unmended, 1, "the damaged record of an image without a vector");
+    assert_eq!(found.mended, 1, "an image without its bytes");
+    assert_eq!(sweep(everything()).await.unmended, 2, "both damaged records");
 }

@@ -35,6 +35,8 @@ pub enum BundleError {
     Invalid { path: Utf8PathBuf, reason: String },
     #[error("model file {path} does not match its checksum: expected {expected}, found {found}; fetch the model again")]
     Checksum { path: Utf8PathBuf, expected: Checksum, found: Checksum },
+    #[error("there is a checksum for model file {path}, but the model has no such file; it has {files}")]
+    NotUsed { path: Utf8PathBuf, files: String },
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     #[error("ONNX Runtime cannot load graph {path}; check that the file is whole and made for a supported opset")]
@@ -64,6 +66,10 @@ pub enum BundleError {
 impl BundleError {
     pub(crate) fn invalid(path: impl Into<Utf8PathBuf>, reason: impl Into<String>) -> Self {
         Self::Invalid { path: path.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn not_used<'a>(path: Utf8PathBuf, files: impl Iterator<Item = &'a String>) -> Self {
+        Self::NotUsed { path, files: files.map(String::as_str).collect::<Vec<_>>().join(", ") }
     }
 
     /// An I/O error on a file of the bundle; "not found" gets its own words.

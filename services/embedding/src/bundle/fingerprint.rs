@@ -1,19 +1,14 @@
 //! The fingerprint: a model's name by what it computes. Equal fingerprints give equal vectors, so it names the collection.
 
-use std::collections::BTreeMap;
-
 use camino::Utf8Path;
 use serde::Serialize;
 use shared::ModelFingerprint;
 
 use super::{BundleError, Clean, Manifest, Padding, PreprocessSettings};
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, FileChecksums};
 
 /// Hexadecimal digits of a fingerprint: enough for the handful of models that one installation ever sees.
 const DIGITS: usize = 16;
-
-/// By path within the bundle.
-pub(super) type Checksums = BTreeMap<String, Checksum>;
 
 /// All that decides what vectors come out, in a fixed order. File names and the model's own name don't.
 #[derive(Serialize)]
@@ -34,7 +29,7 @@ struct Computation<'a> {
 
 const PIPELINE: u32 = 1;
 
-pub(super) fn hash_files(folder: &Utf8Path, files: &[String]) -> Result<Checksums, BundleError> {
+pub(super) fn hash_files(folder: &Utf8Path, files: &[String]) -> Result<FileChecksums, BundleError> {
     let hash = |file: &String| {
         let path = folder.join(file);
         Checksum::of_file(&path)
@@ -44,7 +39,7 @@ pub(super) fn hash_files(folder: &Utf8Path, files: &[String]) -> Result<Checksum
     files.iter().map(hash).collect()
 }
 
-pub(super) fn of(manifest: &Manifest, checksums: &Checksums) -> ModelFingerprint {
+pub(super) fn of(manifest: &Manifest, checksums: &FileChecksums) -> ModelFingerprint {
     let text = &manifest.text;
     let computation = Computation {
         pipeline: PIPELINE,
@@ -67,7 +62,7 @@ pub(super) fn of(manifest: &Manifest, checksums: &Checksums) -> ModelFingerprint
 }
 
 /// The graph's checksum, then those of the weights beside it.
-fn with_weights(graph: &Utf8Path, checksums: &Checksums) -> Vec<Checksum> {
+fn with_weights(graph: &Utf8Path, checksums: &FileChecksums) -> Vec<Checksum> {
     let folder = graph.parent().unwrap_or(Utf8Path::new(""));
     let beside = checksums.iter().filter(|(file, _)| {
         let file = Utf8Path::new(file);

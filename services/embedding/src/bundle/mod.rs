@@ -17,7 +17,7 @@ pub use self::{
         Clean, ImagePart, InterpolationSetting, Manifest, Padding, PreprocessSettings, ResizeSettings, TextPart,
     },
 };
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, FileChecksums};
 
 /// How deep files of a model lie: `onnx/…`, `visual/…`, and room for a folder around them.
 const MAX_DEPTH: usize = 3;
@@ -28,6 +28,7 @@ pub struct Bundle {
     folder: Utf8PathBuf,
     layout: Layout,
     manifest: Manifest,
+    checksums: FileChecksums,
     fingerprint: ModelFingerprint,
 }
 
@@ -42,15 +43,40 @@ impl Bundle {
 
     /// The same where a folder has several precisions of the graphs (`fp16`, `quantized`, …) and one is wanted.
     pub fn open_variant(folder: &Utf8Path, variant: Option<&str>) -> Result<Self, BundleError> {
-        let names = list(folder)?;
-        let mut selection = layout::select(folder.as_str(), &names, variant)?;
-        selection.files.extend(layout::further_files(folder.as_str(), folder, &selection, &names)?);
-        let manifest = layout::read(folder, &selection.layout)?;
-        check_settings(folder, &manifest)?;
+        let (selection, manifest) = read(folder, &list(folder)?, variant)?;
         let checksums = fingerprint::hash_files(folder, &selection.files)?;
         check_checksums(folder, &manifest, &checksums)?;
         let fingerprint = fingerprint::of(&manifest, &checksums);
-        Ok(Self { folder: folder.to_owned(), layout: selection.layout, manifest, fingerprint })
+        Ok(Self { folder: folder.to_owned(), layout: selection.layout, manifest, checksums, fingerprint })
+    }
+
+    /// The fingerprint of a model of which only the settings (JSON and YAML) are in `folder`; the checksums are those of
+    /// all its files.
+    pub fn identify(
+        folder: &Utf8Path,
+        checksums: &FileChecksums,
+        variant: Option<&str>,
+    ) -> Result<ModelFingerprint, BundleError> {
+        let names: Vec<String> = checksums.keys().cloned().collect();
+        let (selection, manifest) = read(folder, &names, variant)?;
+        let needed = selection.files.iter().map(|file| (file.clone(), checksums[file])).collect();
+        Ok(fingerprint::of(&manifest, &needed))
+    }
+
+    /// Compares files with what somebody says they are.
+    ///
+    /// # Errors
+    /// `Checksum` for the first that differs, `NotUsed` for one that the model doesn't have.
+    pub fn expect(&self, expected: &FileChecksums) -> Result<(), BundleError> {
+        for (file, &expected) in expected {
+            let path = self.folder.join(file);
+            match self.checksums.get(file) {
+                Some(&found) if found == expected => {}
+                Some(&found) => return Err(BundleError::Checksum { path, expected, found }),
+                None => return Err(BundleError::not_used(path, self.checksums.keys())),
+            }
+        }
+        Ok(())
     }
 
     pub fn name(&self) -> &str {
@@ -69,6 +95,11 @@ impl Bundle {
         &self.manifest
     }
 
+    /// Of every file that the model needs; others in its folder aren't looked at.
+    pub fn checksums(&self) -> &FileChecksums {
+        &self.checksums
+    }
+
     /// Names what the model computes; the same model in another layout has the same one.
     pub fn fingerprint(&self) -> &ModelFingerprint {
         &self.fingerprint
@@ -77,6 +108,19 @@ impl Bundle {
     pub(crate) fn path(&self, file: &Utf8Path) -> Utf8PathBuf {
         self.folder.join(file)
     }
+}
+
+/// Recognises the layout by the names, and reads the settings in the folder.
+fn read(
+    folder: &Utf8Path,
+    names: &[String],
+    variant: Option<&str>,
+) -> Result<(layout::Selection, Manifest), BundleError> {
+    let mut selection = layout::select(folder.as_str(), names, variant)?;
+    selection.files.extend(layout::further_files(folder.as_str(), folder, &selection, names)?);
+    let manifest = layout::read(folder, &selection.layout)?;
+    check_settings(folder, &manifest)?;
+    Ok((selection, manifest))
 }
 
 /// Paths of all files within the folder, `/` between the parts.
@@ -104,7 +148,7 @@ fn check_settings(folder: &Utf8Path, manifest: &Manifest) -> Result<(), BundleEr
     Ok(())
 }
 
-fn check_checksums(folder: &Utf8Path, manifest: &Manifest, found: &fingerprint::Checksums) -> Result<(), BundleError> {
+fn check_checksums(folder: &Utf8Path, manifest: &Manifest, found: &FileChecksums) -> Result<(), BundleError> {
     for (file, &expected) in &manifest.checksums {
         let found: Checksum = found[file.as_str()];
         if found != expected {

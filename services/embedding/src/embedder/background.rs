@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use shared::telemetry::carried_work;
 use tokio::sync::oneshot;
-use tracing::Span;
 
 /// Linux's niceness. At 10, a thread that wakes up for a search gets a CPU nine times out of ten, and at once.
 #[cfg(target_os = "linux")]
@@ -24,10 +24,10 @@ impl Background {
     /// Runs blocking work in the caller's span. A panic in it is a panic here.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (sender, receiver) = oneshot::channel();
-        let span = Span::current();
+        let work = carried_work(work);
         self.0.spawn(move || {
             // Nobody may wait any more; then the result goes.
-            let _ = sender.send(catch_unwind(AssertUnwindSafe(|| span.in_scope(work))));
+            let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
         });
         match receiver.await.expect("the work sends before it ends, also when it panics") {
             Ok(value) => value,

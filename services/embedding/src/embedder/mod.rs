@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use camino::Utf8PathBuf;
-use shared::{ImageFacts, ModelFingerprint};
+use shared::{ImageFacts, ModelFingerprint, telemetry::TRACE};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, Span};
 
 pub(crate) use self::pool::off_thread;
 use self::{image::ImageModel, pool::acquire, query::TextModel};
@@ -134,7 +135,7 @@ impl Embedder {
 
     /// The vector of a text, cut to the model's context length as its tokenizer does.
     pub async fn embed_text(&self, text: &str) -> Result<Arc<[f32]>, EmbedError> {
-        Ok(self.0.text.embed(text).await?)
+        Ok(self.0.text.embed(text).instrument(self.query_span("text")).await?)
     }
 
     /// The vector of an image that somebody waits for.
@@ -142,7 +143,11 @@ impl Embedder {
         let place = acquire(&self.0.query_decodes).await;
         let inner = Arc::clone(&self.0);
         let prepared = off_thread(move || inner.prepare_now(&bytes, place)).await?;
-        Ok(self.0.image.embed_now(prepared.pixels).await?)
+        Ok(self.0.image.embed_now(prepared.pixels).instrument(self.query_span("image")).await?)
+    }
+
+    fn query_span(&self, input: &'static str) -> Span {
+        tracing::info_span!(target: TRACE, "embed", imagesearch.input = input, imagesearch.model = self.0.fingerprint.0)
     }
 
     /// Decodes and preprocesses an image. As many at once as `decode_threads`; further callers wait.
@@ -163,6 +168,7 @@ impl Embedder {
 impl Inner {
     /// The place is held by the work and not by the caller, who may be gone while a large picture still takes its memory.
     fn prepare_now(&self, bytes: &[u8], _place: OwnedSemaphorePermit) -> Result<Prepared, DecodeError> {
+        let _span = tracing::info_span!(target: TRACE, "decode", imagesearch.size_bytes = bytes.len() as i64).entered();
         let decoded = decode::decode(bytes, self.preprocess.decode_target(), &self.limits)?;
         Ok(Prepared {
             pixels: self.preprocess.pixels(&decoded.rgb),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use ort::session::Session;
+use shared::telemetry::carried_work;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::Span;
 
 use super::background::Background;
 
@@ -78,8 +78,7 @@ pub(super) async fn acquire(permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
 
 /// Runs blocking work in the caller's span. A panic in it is a panic here.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let span = Span::current();
-    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+    match tokio::task::spawn_blocking(carried_work(work)).await {
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moka::future::Cache;
+use shared::metrics::cache::{self, Cache};
 
 use super::pool::SessionPool;
 use crate::{graph::TextGraph, model_error::ModelError, text::TextEncoder, vector::finish};
@@ -12,7 +12,7 @@ pub(super) struct TextModel {
     runner: Arc<TextRunner>,
     pool: SessionPool,
     /// By token ids: texts that the model can't tell apart share an entry, and no entry is longer than the context.
-    cache: Cache<Vec<u32>, Arc<[f32]>>,
+    cache: moka::future::Cache<Vec<u32>, Arc<[f32]>>,
 }
 
 pub(super) struct TextRunner {
@@ -22,13 +22,15 @@ pub(super) struct TextRunner {
 
 impl TextModel {
     pub(super) fn new(encoder: TextEncoder, runner: TextRunner, pool: SessionPool, cache_entries: u64) -> Self {
-        Self { encoder, runner: Arc::new(runner), pool, cache: Cache::new(cache_entries) }
+        Self { encoder, runner: Arc::new(runner), pool, cache: moka::future::Cache::new(cache_entries) }
     }
 
     /// Equal texts that arrive together are computed once.
     pub(super) async fn embed(&self, text: &str) -> Result<Arc<[f32]>, ModelError> {
         let tokens = self.encoder.encode(text)?;
-        if let Some(vector) = self.cache.get(&tokens.ids).await {
+        let remembered = self.cache.get(&tokens.ids).await;
+        cache::looked_up(Cache::QueryText, remembered.is_some());
+        if let Some(vector) = remembered {
             return Ok(vector);
         }
         let key = tokens.ids.clone();

@@ -1,26 +1,29 @@
 //! A model as one archive on a web server.
 
+use std::fmt::Write as _;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::fs;
 use url::Url;
 
 use super::{
-    FetchError, FetchOptions, Progress,
+    FetchError, FetchOptions, Progress, cache_key,
     download::{Download, Downloader},
     error::shown,
     lock, unpack,
 };
-use crate::{checksum::Checksum, embedder::off_thread};
-
-/// Digits of the cache folder's name.
-const KEY_DIGITS: usize = 32;
+use crate::{
+    bundle::BundleError,
+    checksum::{Checksum, FileChecksums},
+    embedder::off_thread,
+};
 
 pub(super) async fn fetch(
     url: &Url,
     checksum: Option<Checksum>,
     options: &FetchOptions,
 ) -> Result<Utf8PathBuf, FetchError> {
-    let target = options.cache_folder.join("archives").join(key(url, checksum));
+    let target = options.cache_folder.join("archives").join(key(url, checksum, &options.checksums));
     let _lock = lock(&target).await?;
     if target.is_dir() {
         return Ok(target);
@@ -31,30 +34,52 @@ pub(super) async fn fetch(
     let download = Download { url: url.clone(), to: &archive, checksum, max_bytes: options.max_bytes, report: &report };
     let downloader = Downloader::new(None).map_err(|error| FetchError::unreachable(url, error))?;
     downloader.file(&download).await?;
-    let unpacked = unpack_beside(&archive, &target, shown(url), options.max_bytes).await;
+    let unpacked = unpack_beside(&archive, &target, shown(url), options).await;
     // Also when it can't be unpacked: the next fetch must not start from the same bytes.
     fs::remove_file(&archive).await.map_err(FetchError::storage(&archive))?;
     unpacked.map(|()| target)
 }
 
-/// The same URL with another checksum is another archive.
-fn key(url: &Url, checksum: Option<Checksum>) -> String {
+/// The same URL with other checksums is another archive.
+fn key(url: &Url, checksum: Option<Checksum>, of_files: &FileChecksums) -> String {
     let checksum = checksum.map(|checksum| checksum.to_string()).unwrap_or_default();
-    let mut key = Checksum::of(format!("{url}#{checksum}").as_bytes()).to_string();
-    key.truncate(KEY_DIGITS);
-    key
+    let mut state = format!("{url}#{checksum}");
+    for (file, checksum) in of_files {
+        let _ = write!(state, "\n{file} {checksum}");
+    }
+    cache_key(&state)
 }
 
-async fn unpack_beside(archive: &Utf8Path, target: &Utf8Path, name: String, max_bytes: u64) -> Result<(), FetchError> {
+async fn unpack_beside(
+    archive: &Utf8Path,
+    target: &Utf8Path,
+    name: String,
+    options: &FetchOptions,
+) -> Result<(), FetchError> {
     let (archive, target) = (archive.to_owned(), target.to_owned());
+    let (checksums, max_bytes) = (options.checksums.clone(), options.max_bytes);
     off_thread(move || {
         let parent = target.parent().unwrap_or(Utf8Path::new("."));
         // Removed when it isn't renamed.
         let staging = camino_tempdir(parent)?;
         let root = unpack::unpack(&archive, &name, &staging.path, max_bytes)?;
+        check_files(&root, &name, &checksums)?;
         std::fs::rename(&root, &target).map_err(FetchError::storage(&target))
     })
     .await
+}
+
+/// Before the folder gets its name: from then on it is taken for what was meant.
+fn check_files(folder: &Utf8Path, name: &str, checksums: &FileChecksums) -> Result<(), FetchError> {
+    for (file, &expected) in checksums {
+        let path = folder.join(file);
+        let found =
+            Checksum::of_file(&path).map_err(|source| BundleError::read(Utf8Path::new(name).join(file), source))?;
+        if found != expected {
+            return Err(FetchError::Checksum { url: format!("{name}/{file}"), expected, found });
+        }
+    }
+    Ok(())
 }
 
 struct Staging {

@@ -170,7 +170,7 @@ impl Downloader {
     }
 }
 
-fn backoff() -> ExponentialBuilder {
+pub(super) fn backoff() -> ExponentialBuilder {
     ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_jitter().with_max_times(MAX_RETRIES)
 }
 

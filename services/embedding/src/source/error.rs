@@ -5,6 +5,7 @@ use std::io;
 use camino::Utf8PathBuf;
 use url::Url;
 
+use super::remote::RemoteError;
 use crate::{bundle::BundleError, checksum::Checksum};
 
 /// A model that could not be fetched. URLs are shown without credentials and query.
@@ -31,11 +32,20 @@ pub enum FetchError {
     #[error("{url} is larger than the limit of {limit_bytes} bytes; raise the limit if it is the right model")]
     TooLarge { url: String, limit_bytes: u64 },
     #[error(
-        "{url} does not match its checksum: expected {expected}, found {found}; it was changed or damaged on the way"
+        "{url} does not match its checksum: expected {expected}, found {found}; it was changed or damaged on the way, or \
+         another one is meant"
     )]
     Checksum { url: String, expected: Checksum, found: Checksum },
     #[error("{url} answered something that is not a model hub's listing: {reason}")]
     Listing { url: String, reason: String },
+    #[error("{file} cannot be read")]
+    Remote {
+        file: String,
+        #[source]
+        source: RemoteError,
+    },
+    #[error("{url} is read with the address and the credentials of `objects`; set objects.type to s3")]
+    NoBucket { url: String },
     #[error("archive {archive} cannot be unpacked: {reason}")]
     Archive { archive: String, reason: String },
     #[error("cannot write {path}")]
@@ -69,9 +79,9 @@ impl FetchError {
     }
 
     /// Trying again may help.
-    pub(super) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Interrupted { .. } => true,
+            Self::Unreachable { .. } | Self::Interrupted { .. } | Self::Remote { .. } => true,
             Self::Status { status, .. } => *status >= 500 || [408, 425, 429].contains(status),
             _ => false,
         }

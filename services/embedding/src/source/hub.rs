@@ -46,12 +46,7 @@ struct Sibling {
 impl HubModel {
     /// Parses what follows `hf://`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-        let variant = match query.map(|query| query.split_once('=')) {
-            None => None,
-            Some(Some(("variant", variant))) if !variant.is_empty() => Some(variant.to_owned()),
-            Some(_) => return Err("after ? only variant=… is understood".to_owned()),
-        };
+        let (path, variant) = split_variant(text)?;
         let mut parts = path.trim_end_matches('/').split('/');
         let organisation = parts.next().filter(|part| is_name(part)).ok_or("the organisation is missing")?;
         let repository = parts.next().ok_or("the repository is missing")?;
@@ -80,6 +75,16 @@ impl HubModel {
 /// Also keeps names from climbing out of the cache folder.
 fn is_name(part: &str) -> bool {
     !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '@', '#'])
+}
+
+/// Takes off `?variant=…`.
+pub(super) fn split_variant(text: &str) -> Result<(&str, Option<String>), String> {
+    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+    match query.map(|query| query.split_once('=')) {
+        None => Ok((path, None)),
+        Some(Some(("variant", variant))) if !variant.is_empty() => Ok((path, Some(variant.to_owned()))),
+        Some(_) => Err("after ? only variant=… is understood".to_owned()),
+    }
 }
 
 fn flat(name: &str) -> String {
@@ -185,7 +190,8 @@ impl Files<'_> {
             let report =
                 |done_bytes, total_bytes| (self.options.progress)(Progress { file: name, done_bytes, total_bytes });
             let max_bytes = self.options.max_bytes.saturating_sub(spent);
-            let download = Download { url: self.url(name), to: &to, checksum: None, max_bytes, report: &report };
+            let checksum = self.options.checksums.get(name).copied();
+            let download = Download { url: self.url(name), to: &to, checksum, max_bytes, report: &report };
             spent += self.downloader.file(&download).await?;
         }
         Ok(spent)

@@ -1,9 +1,11 @@
 //! Where a model comes from, and how it gets into the cache folder: whole and checked, or not at all.
 
 mod archive;
+mod bucket;
 mod download;
 mod error;
 mod hub;
+mod remote;
 mod unpack;
 
 use std::{fmt, fs::File, str::FromStr, sync::Arc};
@@ -11,9 +13,16 @@ use std::{fmt, fs::File, str::FromStr, sync::Arc};
 use camino::{Utf8Path, Utf8PathBuf};
 use url::Url;
 
-pub use self::error::FetchError;
-pub use self::hub::HubModel;
-use crate::checksum::Checksum;
+pub use self::{
+    bucket::BucketModel,
+    error::FetchError,
+    hub::HubModel,
+    remote::{RemoteBytes, RemoteError, RemoteFile, RemoteFiles, copy},
+};
+use crate::checksum::{Checksum, FileChecksums};
+
+/// Digits of a cache folder's name.
+const KEY_DIGITS: usize = 32;
 
 /// What a user writes to say which model is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,18 +33,25 @@ pub enum Source {
     Archive { url: Url, checksum: Option<Checksum> },
     /// `hf://org/repo@revision/subfolder?variant=fp16`; all but `org/repo` is optional.
     Hub(HubModel),
+    /// `s3://bucket/folder?variant=fp16`; all but the bucket is optional.
+    Bucket(BucketModel),
 }
 
 /// A text that names no source of a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not a model source: {reason}; give a folder, https://host/archive[#sha256=…] or \
-     hf://org/repo[@revision][/subfolder][?variant=…]"
+    "{text:?} is not a model source: {reason}; give a folder, https://host/archive[#sha256=…], \
+     hf://org/repo[@revision][/subfolder][?variant=…] or s3://bucket[/folder][?variant=…]"
 )]
 pub struct InvalidSource {
     text: String,
     reason: String,
 }
+
+/// One checksum was given for a source that is no single file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("model.sha256 is one checksum, but {0} is no archive; give one for each file, as a mapping")]
+pub struct NoArchive(pub String);
 
 impl FromStr for Source {
     type Err = InvalidSource;
@@ -44,6 +60,7 @@ impl FromStr for Source {
         let invalid = |reason: String| InvalidSource { text: text.chars().take(200).collect(), reason };
         match text.split_once("://") {
             Some(("hf", rest)) => HubModel::parse(rest).map(Self::Hub).map_err(invalid),
+            Some(("s3", rest)) => BucketModel::parse(rest).map(Self::Bucket).map_err(invalid),
             Some(("http" | "https", _)) => parse_archive(text).map_err(invalid),
             Some((scheme, _)) => Err(invalid(format!("{scheme}:// is not supported"))),
             None if text.trim().is_empty() => Err(invalid("it is empty".to_owned())),
@@ -72,6 +89,7 @@ impl fmt::Display for Source {
             Self::Archive { url, checksum: None } => url.fmt(formatter),
             Self::Archive { url, checksum: Some(checksum) } => write!(formatter, "{url}#sha256={checksum}"),
             Self::Hub(model) => model.fmt(formatter),
+            Self::Bucket(model) => model.fmt(formatter),
         }
     }
 }
@@ -95,6 +113,10 @@ pub struct FetchOptions {
     pub hub_endpoint: Url,
     /// Sent to the hub and to nobody else (`HF_TOKEN`).
     pub hub_token: Option<String>,
+    /// The folder that an `s3://` source names, opened by who has the credentials.
+    pub bucket: Option<Arc<dyn RemoteFiles>>,
+    /// What files of the model have to be; those of an archive are looked at when it is unpacked.
+    pub checksums: FileChecksums,
     /// Most bytes of a model: downloaded, and again unpacked.
     pub max_bytes: u64,
     /// Called as bytes arrive; it must not block.
@@ -108,6 +130,8 @@ impl FetchOptions {
             cache_folder: cache_folder.into(),
             hub_endpoint: Url::parse("https://huggingface.co").expect("a constant URL"),
             hub_token: None,
+            bucket: None,
+            checksums: FileChecksums::new(),
             max_bytes: 32 << 30,
             progress: Arc::new(|_| ()),
         }
@@ -118,13 +142,11 @@ impl Source {
     /// The same source, with the checksum that its archive must have; it replaces one in the text.
     ///
     /// # Errors
-    /// For a folder or a hub: a folder's `model.yaml` has checksums of its own, a hub's commit is one.
-    pub fn expect(self, checksum: Checksum) -> Result<Self, InvalidSource> {
+    /// For others, which are no single file.
+    pub fn expect(self, checksum: Checksum) -> Result<Self, NoArchive> {
         match self {
             Self::Archive { url, .. } => Ok(Self::Archive { url, checksum: Some(checksum) }),
-            other => {
-                Err(InvalidSource { text: other.to_string(), reason: "only an archive has a checksum".to_owned() })
-            }
+            other => Err(NoArchive(other.to_string())),
         }
     }
 
@@ -135,6 +157,20 @@ impl Source {
             Self::Folder(path) => Ok(path.clone()),
             Self::Archive { url, checksum } => archive::fetch(url, *checksum, options).await,
             Self::Hub(model) => hub::fetch(model, options).await,
+            Self::Bucket(model) => bucket::fetch(model, options).await,
+        }
+    }
+
+    /// Whether it is elsewhere; a folder is used where it is.
+    pub fn is_fetched(&self) -> bool {
+        !matches!(self, Self::Folder(_))
+    }
+
+    /// The source as it may be shown and written down: without credentials.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Archive { url, .. } => error::shown(url),
+            other => other.to_string(),
         }
     }
 
@@ -142,9 +178,17 @@ impl Source {
     pub fn variant(&self) -> Option<&str> {
         match self {
             Self::Hub(model) => model.variant.as_deref(),
+            Self::Bucket(model) => model.variant.as_deref(),
             Self::Folder(_) | Self::Archive { .. } => None,
         }
     }
+}
+
+/// A name for a folder that holds this state of a source.
+fn cache_key(state: &str) -> String {
+    let mut key = Checksum::of(state.as_bytes()).to_string();
+    key.truncate(KEY_DIGITS);
+    key
 }
 
 /// Keeps other processes from fetching to `target` until it is dropped; the kernel frees it also when we die.

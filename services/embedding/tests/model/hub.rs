@@ -375,3 +375,17 @@ async fn two_that_want_the_same_model_fetch_it_once() {
     let graphs = world.asked().iter().filter(|file| file.ends_with("vision_model.onnx")).count();
     assert_eq!(graphs, 1);
 }
+
+#[tokio::test]
+async fn a_file_that_is_not_what_the_user_expects_is_refused_and_named() {
+    let mut world = World::start("clip", "").await;
+    for file in ["config.json", "onnx/text_model.onnx"] {
+        world.options.checksums = [(file.to_owned(), Checksum::of(b"another"))].into();
+        let error = world.fetch("hf://org/repo").await.unwrap_err();
+        assert!(matches!(error, FetchError::Checksum { .. }) && error.to_string().contains(file), "{error}");
+    }
+    let files = world.hub.lock().unwrap().files.clone();
+    let expected = ["config.json", "onnx/text_model.onnx"].map(|file| (file.to_owned(), Checksum::of(&files[file])));
+    world.options.checksums = expected.into();
+    load(&world.fetch("hf://org/repo").await.unwrap()).await.unwrap();
+}

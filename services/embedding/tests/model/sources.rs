@@ -4,7 +4,7 @@ use std::io::Write;
 
 use axum::{Router, body::Bytes, routing::get};
 use camino::{Utf8Path, Utf8PathBuf};
-use embedding::{Checksum, FetchError, FetchOptions, Source};
+use embedding::{Bundle, BundleError, Checksum, FetchError, FetchOptions, Source};
 use tempfile::{TempDir, tempdir};
 
 use crate::{load, tiny, utf8};
@@ -99,6 +99,41 @@ async fn an_archive_with_another_checksum_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_file_of_an_archive_with_another_checksum_is_named_and_leaves_nothing() {
+    let mut world = World::start(tar("model-v1")).await;
+    let expect = |file: &str, checksum| [(file.to_owned(), checksum)].into();
+    world.options.checksums = expect("image.onnx", Checksum::of(b"another"));
+    let error = world.fetch("").await.unwrap_err();
+    assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
+    assert!(error.to_string().contains("/model/image.onnx") && !error.to_string().contains("password"), "{error}");
+    world.options.checksums = expect("imagé.onnx", Checksum::of(b"another"));
+    let error = world.fetch("").await.unwrap_err().to_string();
+    assert!(error.contains("imagé.onnx is missing"), "{error}");
+    assert_eq!(world.leftovers(), Vec::<Utf8PathBuf>::new());
+
+    let found = Bundle::open(&tiny("plain")).unwrap().checksums()["image.onnx"];
+    world.options.checksums = expect("image.onnx", found);
+    load(&world.fetch("").await.unwrap()).await.unwrap();
+}
+
+#[test]
+fn a_model_is_what_its_files_are_expected_to_be() {
+    let bundle = Bundle::open(&tiny("plain")).unwrap();
+    bundle.expect(bundle.checksums()).unwrap();
+    let refused = |file: &str| bundle.expect(&[(file.to_owned(), Checksum::of(b"x"))].into()).unwrap_err();
+    assert!(matches!(refused("text.onnx"), BundleError::Checksum { path, .. } if path.ends_with("text.onnx")));
+    let typo = refused("test.onnx").to_string();
+    assert!(typo.contains("test.onnx") && typo.contains("it has image.onnx, "), "{typo}");
+}
+
+#[test]
+fn what_may_be_shown_of_a_source_has_no_password() {
+    let shown = |text: &str| text.parse::<Source>().unwrap().shown();
+    assert_eq!(shown("https://me:secret@example.org/model.zip?signature=secret"), "https://example.org/model.zip");
+    assert_eq!(shown("hf://org/repo"), "hf://org/repo@main");
+}
+
+#[tokio::test]
 async fn hostile_archives_write_nothing_outside_and_leave_nothing() {
     let file = tar::EntryType::Regular;
     let mut twice = hostile_tar(b"twice", file, b"x");
@@ -164,6 +199,8 @@ fn a_source_is_written_as_it_is_read() {
         "hf://org/repo@main",
         "hf://org/repo@v1.0/sub/folder?variant=fp16",
         "hf://org/repo@refs%2Fpr%2F1",
+        "s3://bucket",
+        "s3://bucket/sub/folder?variant=fp16",
     ] {
         assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
     }
@@ -174,7 +211,9 @@ fn a_source_is_written_as_it_is_read() {
 fn what_is_no_source_says_what_would_be() {
     for text in [
         "",
-        "s3://bucket/model",
+        "ftp://host/model",
+        "s3:///model",
+        "s3://bucket/model?x=1",
         "hf://org",
         "hf://org/..",
         "hf://org/repo@",

@@ -1,6 +1,7 @@
 // One request: JSON in, JSON out, problems as typed errors, and a key asked for when one is needed.
 import { askForKey } from '../auth/key';
 import { AwayError, errorOf } from './errors';
+import { traceHeaders } from './trace';
 
 export interface RequestOptions {
   method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -30,13 +31,14 @@ export async function requestOnce<T>(path: string, options: RequestOptions = {})
 }
 
 async function send(path: string, options: RequestOptions): Promise<Response> {
-  const init: RequestInit = { method: options.method ?? 'GET', signal: options.signal ?? null };
+  const headers = traceHeaders();
+  const init: RequestInit = { method: options.method ?? 'GET', signal: options.signal ?? null, headers };
   if (options.keepalive) init.keepalive = true;
   if (options.body instanceof FormData) {
     init.body = options.body;
   } else if (options.body !== undefined) {
     init.body = JSON.stringify(options.body);
-    init.headers = { 'content-type': options.contentType ?? 'application/json' };
+    headers['content-type'] = options.contentType ?? 'application/json';
   }
   try {
     return await fetch(path, init);

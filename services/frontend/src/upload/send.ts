@@ -1,6 +1,7 @@
 // Sending one file, with progress: `fetch` has none for what goes out. Or an address, for the server to fetch.
 import { askForKey } from '../auth/key';
 import { ApiError, AwayError, errorOf, retryAfterMs } from '../api/errors';
+import { traceHeaders } from '../api/trace';
 import type { IngestEntry, Problem } from '../api/types';
 import { abortReason } from '../lib/time';
 
@@ -49,6 +50,7 @@ function post(source: Source, signal: AbortSignal, onProgress: (share: number) =
     const onAbort = () => call.abort();
     signal.addEventListener('abort', onAbort, { once: true });
     call.open('POST', '/api/v1/ingest');
+    for (const [name, value] of Object.entries(traceHeaders())) call.setRequestHeader(name, value);
     call.upload.onprogress = ({ loaded, total }) => onProgress(total > 0 ? loaded / total : 0);
     call.onload = () =>
       resolve({

@@ -1,6 +1,6 @@
 //! `imagesearch check`: compares stored images, index and tasks, and mends what differs when told to.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use backends::{check, survey::SurveyOptions};
 use jiff::Timestamp;
@@ -8,10 +8,16 @@ use jiff::Timestamp;
 use crate::{cli::CheckArgs, commands::config, exit::Failure, output, roles::up::Engine};
 
 pub(crate) async fn run(args: &CheckArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let engine = Engine::open_existing(&config::load(&args.config)?).await?;
+    let config = config::load(&args.config)?;
+    let engine = Engine::open_existing(&config).await?;
     let bar = output::progress_bar(engine.collection.count(None).await?, "images", json);
     bar.set_message("checking");
-    let options = SurveyOptions { deep: args.deep, ..SurveyOptions::alone_since(Timestamp::now()) };
+    let options = if args.idle || !config.embedded_stores().is_empty() {
+        SurveyOptions::alone_since(Timestamp::now())
+    } else {
+        SurveyOptions::while_serving(Duration::from_secs(config.ingestapi.stray_after_s))
+    };
+    let options = SurveyOptions { deep: args.deep, ..options };
     let checked =
         check::check(&engine.stores, &engine.collection, options, args.repair, &|images| bar.set_position(images))
             .await;

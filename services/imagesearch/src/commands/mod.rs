@@ -4,6 +4,7 @@ mod archive;
 mod check;
 mod config;
 mod delete;
+mod health;
 mod ingest;
 mod keys;
 mod model;
@@ -24,6 +25,9 @@ use crate::{
 };
 
 pub(crate) async fn run(Cli { command, json }: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::Ingest(_) | Command::Search(_) | Command::Status(_) | Command::Delete(_) = &command {
+        shared::telemetry::start_traces("imagesearch-cli")?;
+    }
     match command {
         Command::Up(args) => roles::up::run(logged_as(config::load(&args)?, json)).await,
         Command::Ingestapi(args) => alone(Role::Ingestapi, &args, json).await,
@@ -41,6 +45,7 @@ pub(crate) async fn run(Cli { command, json }: Cli) -> anyhow::Result<ExitCode> 
         Command::Model(args) => model::run(args, json).await,
         Command::Keys(args) => keys::run(args, json),
         Command::Config(args) => config::print(&args, json),
+        Command::Health(args) => health::run(&args, json).await,
         Command::Openapi => openapi::print(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

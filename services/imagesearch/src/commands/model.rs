@@ -1,24 +1,37 @@
-//! `imagesearch model`: looks at models before they are used.
+//! `imagesearch model`: looks at models before they are used, and fetches one for everybody.
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
+use backends::models::StoredModelError;
+use embedding::Embedder;
 use indicatif::ProgressBar;
 use serde_json::json;
+use shared::{ModelFingerprint, config::Config};
 
 use crate::{
     assets,
-    cli::{ModelArgs, ModelCommand},
+    cli::{ConfigArgs, ModelArgs, ModelCommand},
     commands::config,
+    exit::CommandError,
     output,
-    roles::model,
+    roles::model::{Library, ModelFault, Obtained, ShowProgress},
 };
 
 /// A text, and the sample photo that it should find before the other one.
 const TRIALS: [(&str, &str); 2] = [("a giraffe", "giraffe.jpg"), ("a cat", "cat.jpg")];
+/// Vectors of two texts, or of two photos, that are nearer than this are the same.
+const SAME: f32 = 0.9999;
 
 pub(crate) async fn run(args: ModelArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let ModelCommand::Verify { config, source } = args.command;
-    let mut config = config::load(&config)?;
+    match args.command {
+        ModelCommand::Fetch(config) => fetch(&config, json).await,
+        ModelCommand::Verify { config, source } => verify(&config, source, json).await,
+    }
+}
+
+async fn verify(args: &ConfigArgs, source: Option<String>, json: bool) -> anyhow::Result<ExitCode> {
+    let mut config = config::load(args)?;
+    let is_trial = source.is_some();
     if let Some(source) = source {
         config.model.source = source;
         config.model.sha256 = None;
@@ -26,11 +39,11 @@ pub(crate) async fn run(args: ModelArgs, json: bool) -> anyhow::Result<ExitCode>
     let bar = output::progress_bar(0, "bytes", json);
     bar.set_message("fetching");
     let started = Instant::now();
-    let embedder = model::load(&config, Arc::new(show(&bar))).await;
+    let embedder = load(&config, is_trial, show(&bar)).await;
     bar.finish_and_clear();
-    let embedder = embedder?;
+    let embedder = embedder.map_err(told)?;
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
-    let margin = margin(&embedder).await?;
+    let margin = Trial::of(&embedder).await?.margin();
     if json {
         output::print_json(&json!({
             "source": config.model.source, "name": embedder.name(), "fingerprint": embedder.fingerprint(),
@@ -51,27 +64,131 @@ pub(crate) async fn run(args: ModelArgs, json: bool) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// By how much texts find their own photos before the other's: the smallest difference of cosines.
-async fn margin(embedder: &embedding::Embedder) -> anyhow::Result<f32> {
-    let samples = assets::samples()?;
-    let mut texts = Vec::new();
-    let mut photos = Vec::new();
-    for (text, photo) in TRIALS {
-        texts.push(embedder.embed_text(text).await?);
-        let sample = samples
-            .iter()
-            .find(|sample| sample.name == photo)
-            .ok_or_else(|| anyhow::anyhow!("the sample {photo} is missing"))?;
-        photos.push(embedder.embed_query_image(sample.bytes.to_vec().into()).await?);
-    }
-    let cosine = |text: usize, photo: usize| texts[text].iter().zip(&photos[photo]).map(|(a, b)| a * b).sum::<f32>();
-    Ok((cosine(0, 0) - cosine(0, 1)).min(cosine(1, 1) - cosine(1, 0)))
+async fn load(config: &Config, is_trial: bool, progress: ShowProgress) -> Result<Embedder, ModelFault> {
+    let library = if is_trial {
+        Library::without_store(config, progress).await?
+    } else {
+        Library::open(config, progress).await?
+    };
+    let bundle = match library.obtain().await? {
+        Obtained::Stored(stored) => library.copy(&stored).await?,
+        Obtained::Fetched(bundle) => *bundle,
+    };
+    library.load(bundle).await
 }
 
-fn show(bar: &ProgressBar) -> impl Fn(embedding::Progress<'_>) + Send + Sync + 'static {
+async fn fetch(args: &ConfigArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let config = config::load(args)?;
+    let bar = output::progress_bar(0, "bytes", json);
+    let fetched = fetch_for_all(&config, &bar).await;
+    bar.finish_and_clear();
+    let Fetched { name, fingerprint, dimension, place, was_there } = fetched?;
+    if json {
+        output::print_json(&json!({
+            "source": config.model.source, "name": name, "fingerprint": fingerprint, "dimension": dimension,
+            "place": place, "was_there": was_there,
+        }))?;
+    } else {
+        let already = if was_there { " already" } else { "" };
+        output::print_line(&format!("{name} ({fingerprint}) is{already} in {place}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Fetched {
+    name: String,
+    fingerprint: ModelFingerprint,
+    dimension: usize,
+    place: String,
+    /// Nothing was done.
+    was_there: bool,
+}
+
+async fn fetch_for_all(config: &Config, bar: &ProgressBar) -> anyhow::Result<Fetched> {
+    let place = "the object store".to_owned();
+    let progress = show(bar);
+    let library = Library::open(config, progress.clone()).await.map_err(told)?;
+    if let Some(stored) = library.stored().await.map_err(told)? {
+        bar.set_message("checking");
+        match stored.verify(&*progress).await {
+            Ok(()) => {
+                let (name, dimension) = (stored.manifest().name.clone(), stored.manifest().dimension);
+                let fingerprint = library.identify(&stored).await.map_err(told)?;
+                return Ok(Fetched { name, fingerprint, dimension, place, was_there: true });
+            }
+            Err(StoredModelError::Damaged(_)) => {}
+            Err(error) => return Err(told(error.into())),
+        }
+    }
+    bar.set_message("fetching");
+    let bundle = library.fetch().await.map_err(told)?;
+    let embedder = library.load(bundle.clone()).await.map_err(told)?;
+    if Trial::of(&embedder).await?.is_constant() {
+        anyhow::bail!(
+            "the model gives different texts, or different photos, the same vector; the export is broken, choose another"
+        );
+    }
+    bar.set_message("storing");
+    let is_kept = library.keep(&bundle, embedder.dimension(), &*progress).await.map_err(told)?;
+    Ok(Fetched {
+        name: embedder.name().to_owned(),
+        fingerprint: embedder.fingerprint().clone(),
+        dimension: embedder.dimension(),
+        place: if is_kept { place } else { bundle.folder().to_string() },
+        was_there: false,
+    })
+}
+
+/// What the model makes of the trials.
+struct Trial {
+    texts: Vec<Arc<[f32]>>,
+    photos: Vec<Vec<f32>>,
+}
+
+impl Trial {
+    /// # Errors
+    /// Also when a vector is zero or not finite.
+    async fn of(embedder: &Embedder) -> anyhow::Result<Self> {
+        let samples = assets::samples()?;
+        let mut trial = Self { texts: Vec::new(), photos: Vec::new() };
+        for (text, photo) in TRIALS {
+            trial.texts.push(embedder.embed_text(text).await?);
+            let sample = samples
+                .iter()
+                .find(|sample| sample.name == photo)
+                .ok_or_else(|| anyhow::anyhow!("the sample {photo} is missing"))?;
+            trial.photos.push(embedder.embed_query_image(sample.bytes.to_vec().into()).await?);
+        }
+        Ok(trial)
+    }
+
+    /// By how much texts find their own photos before the other's: the smallest difference of cosines.
+    fn margin(&self) -> f32 {
+        let Self { texts, photos } = self;
+        let cosines = |text: usize| [0, 1].map(|photo: usize| cosine(&texts[text], &photos[photo]));
+        let ([giraffe, other_cat], [other_giraffe, cat]) = (cosines(0), cosines(1));
+        (giraffe - other_cat).min(cat - other_giraffe)
+    }
+
+    fn is_constant(&self) -> bool {
+        cosine(&self.texts[0], &self.texts[1]) > SAME || cosine(&self.photos[0], &self.photos[1]) > SAME
+    }
+}
+
+fn cosine(one: &[f32], other: &[f32]) -> f32 {
+    one.iter().zip(other).map(|(a, b)| a * b).sum()
+}
+
+/// With the exit code that tells whether trying again may help.
+fn told(fault: ModelFault) -> anyhow::Error {
+    let failure = fault.failure();
+    CommandError::new(failure, format!("{:#}", anyhow::Error::new(fault))).into()
+}
+
+fn show(bar: &ProgressBar) -> ShowProgress {
     let bar = bar.clone();
-    move |progress| {
+    Arc::new(move |progress: embedding::Progress<'_>| {
         bar.set_length(progress.total_bytes.unwrap_or(progress.done_bytes));
         bar.set_position(progress.done_bytes);
-    }
+    })
 }

@@ -4,13 +4,13 @@
 use std::{net::SocketAddr, process::ExitCode};
 
 use backends::stores::{self, OpenError};
-use shared::config::Config;
+use shared::{config::Config, metrics};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     api, model,
     process::{Parts, Process},
-    services,
+    services, stock,
     sweeper::Sweeper,
     up::{Engine, tell_rebuild},
 };
@@ -47,7 +47,7 @@ impl Role {
 
 pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<ExitCode> {
     refuse_embedded(role, &config)?;
-    let process = Process::start(&config).await?;
+    let process = Process::start(&format!("imagesearch-{}", role.name()), &config).await?;
     let listener = match role.listen(&config) {
         Some(address) => Some(process.bind(role.name(), address).await?),
         None => None,
@@ -95,9 +95,10 @@ async fn open(
 }
 
 async fn ingestapi(config: &Config, process: &Process, parts: &mut Parts) -> anyhow::Result<OpenApiRouter> {
-    let (fingerprint, dimension) = model::identify(config).await?;
+    let (fingerprint, dimension) = process.when_there(async || model::identify(config).await).await?;
+    metrics::stock::set_model(&fingerprint, dimension);
     let (stores, opened) = process
-        .when_there(async || {
+        .when_there(async || -> Result<_, OpenError> {
             let stores = backends::open(config).await?;
             let opened = stores.open_collection(&fingerprint, dimension).await?;
             Ok((stores, opened))
@@ -108,13 +109,15 @@ async fn ingestapi(config: &Config, process: &Process, parts: &mut Parts) -> any
     services::watch_queue(&process.readiness, &stores.queue);
     let projection = stores.projection(vec![opened.collection.clone()]);
     parts.spawn(Sweeper::new(config, &stores, &opened.collection).run(process.shutdown.clone()));
+    parts.spawn(stock::watch(stores.queue.clone(), opened.collection.clone(), process.shutdown.clone()));
     Ok(services::ingestapi(config, &stores, &opened.collection, &projection))
 }
 
 async fn ingestworker(config: &Config, process: &Process, parts: &mut Parts) -> anyhow::Result<()> {
-    let embedder = model::load(config, std::sync::Arc::new(model::log_progress())).await?;
+    let embedder = process.when_there(async || model::load(config).await).await?;
+    metrics::stock::set_model(embedder.fingerprint(), embedder.dimension());
     let (stores, collection) = process
-        .when_there(async || {
+        .when_there(async || -> Result<_, OpenError> {
             let stores = backends::open(config).await?;
             let collection = stores.join_collection(embedder.fingerprint(), embedder.dimension()).await?;
             Ok((stores, collection))
@@ -128,11 +131,12 @@ async fn ingestworker(config: &Config, process: &Process, parts: &mut Parts) -> 
 }
 
 async fn searchapi(config: &Config, process: &Process) -> anyhow::Result<OpenApiRouter> {
-    let embedder = model::load(config, std::sync::Arc::new(model::log_progress())).await?;
+    let embedder = process.when_there(async || model::load(config).await).await?;
+    metrics::stock::set_model(embedder.fingerprint(), embedder.dimension());
     let open = async || stores::open_for_reading(config, embedder.fingerprint(), embedder.dimension()).await;
     let (index, collection) = process.when_there(open).await?;
     services::watch_index(&process.readiness, &index);
-    Ok(services::searchapi(config, &embedder, &collection))
+    Ok(services::searchapi(config, &embedder, &index, &collection))
 }
 
 async fn cdnapi(config: &Config, process: &Process) -> anyhow::Result<OpenApiRouter> {

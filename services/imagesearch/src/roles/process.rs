@@ -12,7 +12,7 @@ use axum::Router;
 use backends::stores::OpenError;
 use shared::{
     config::Config,
-    http::{self, Auth, Kit, Readiness},
+    http::{self, AdminPort, Auth, Kit, Readiness},
     telemetry::{self, Metrics},
 };
 use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
@@ -23,6 +23,18 @@ use super::{open_files, signals};
 /// Between two tries while a store is away; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const OPENING: &str = "stores and model are being opened";
+
+/// A fault that waiting may mend.
+pub(crate) trait MayPass: std::error::Error + Send + Sync + 'static {
+    fn may_pass(&self) -> bool;
+}
+
+impl MayPass for OpenError {
+    fn may_pass(&self) -> bool {
+        self.is_unavailable()
+    }
+}
 
 /// What runs until the process ends.
 pub(super) type Parts = JoinSet<anyhow::Result<()>>;
@@ -40,14 +52,15 @@ pub(super) struct Process {
 
 impl Process {
     /// Not ready until `run` is called.
-    pub(super) async fn start(config: &Config) -> anyhow::Result<Self> {
-        telemetry::start_logs(&config.log)?;
+    /// `service` is what traces call the process, unless a variable gives it another name.
+    pub(super) async fn start(service: &str, config: &Config) -> anyhow::Result<Self> {
+        let log_filter = telemetry::start(service, &config.log)?;
         open_files::raise_limit();
         let metrics = Metrics::new();
         let auth = Auth::open(config)?;
         let (shutdown, stopped) = (signals::shutdown(), CancellationToken::new());
         let readiness = Readiness::new();
-        let waiting_for = Arc::new(Mutex::new(Some("stores and model are being opened".to_owned())));
+        let waiting_for = Arc::new(Mutex::new(Some(OPENING.to_owned())));
         let told = waiting_for.clone();
         readiness.add("start", move || {
             let waiting_for = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -56,11 +69,10 @@ impl Process {
         let kit = Kit::new(&config.http, auth.clone(), &metrics);
         let admin = {
             let listener = http::bind("admin", config.admin.listen).await?;
-            let (limits, readiness) = (config.http.clone(), readiness.clone());
-            let (draining, stopped) = (shutdown.clone(), stopped.clone());
-            tokio::spawn(
-                async move { http::serve_admin(listener, &limits, metrics, readiness, draining, stopped).await },
-            )
+            let (limits, stopped) = (config.http.clone(), stopped.clone());
+            let (readiness, auth, draining) = (readiness.clone(), auth.clone(), shutdown.clone());
+            let port = AdminPort { metrics, readiness, log_filter, auth, draining };
+            tokio::spawn(async move { http::serve_admin(listener, &limits, port, stopped).await })
         };
         Ok(Self { auth, kit, readiness, shutdown, waiting_for, stopped, admin })
     }
@@ -77,23 +89,30 @@ impl Process {
         parts.spawn(async move { Ok(http::serve(role, listener, router, &kit, shutdown).await?) });
     }
 
-    /// Tries until the store is there, and says meanwhile what is waited for.
+    /// Tries until it is there, a store or a model, and says meanwhile what is waited for.
     ///
     /// # Errors
     /// What no waiting will mend.
-    pub(super) async fn when_there<T>(&self, open: impl AsyncFn() -> Result<T, OpenError>) -> anyhow::Result<T> {
+    pub(super) async fn when_there<T, E: MayPass>(&self, open: impl AsyncFn() -> Result<T, E>) -> anyhow::Result<T> {
         let mut pause = FIRST_PAUSE;
         loop {
             let error = match open().await {
-                Ok(opened) => return Ok(opened),
-                Err(error) if error.is_unavailable() => error,
+                Ok(opened) => {
+                    self.wait_for(OPENING);
+                    return Ok(opened);
+                }
+                Err(error) if error.may_pass() => error,
                 Err(error) => return Err(error.into()),
             };
-            tracing::warn!(error = &error as &dyn std::error::Error, "waiting for a store");
-            *self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            tracing::warn!(error = &error as &dyn std::error::Error, "waiting");
+            self.wait_for(&error.to_string());
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    fn wait_for(&self, what: &str) {
+        *self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
     }
 
     /// Ready from now on; runs the parts to their end, and the admin port after them.

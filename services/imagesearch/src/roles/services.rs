@@ -32,7 +32,7 @@ pub(super) fn routers(config: &Config, engine: &Engine) -> Routers {
     let Engine { stores, embedder, collection, projection } = engine;
     Routers {
         ingestapi: ingestapi(config, stores, collection, projection),
-        searchapi: searchapi(config, embedder, collection),
+        searchapi: searchapi(config, embedder, &stores.index, collection),
         cdnapi: cdnapi(config, &stores.objects),
     }
 }
@@ -48,8 +48,13 @@ pub(super) fn ingestapi(
     ingestapi::router(IngestState::new(ingest, config.ingestapi.max_request_bytes, Some(samples)))
 }
 
-pub(super) fn searchapi(config: &Config, embedder: &Embedder, collection: &Arc<dyn Collection>) -> OpenApiRouter {
-    let search = Search::new(embedder.clone(), collection.clone(), config.searchapi.max_limit);
+pub(super) fn searchapi(
+    config: &Config,
+    embedder: &Embedder,
+    index: &Arc<dyn VectorIndex>,
+    collection: &Arc<dyn Collection>,
+) -> OpenApiRouter {
+    let search = Search::new(embedder.clone(), collection.clone(), index, config.searchapi.max_limit);
     let max_picture_bytes = usize::try_from(config.searchapi.max_query_image_bytes).unwrap_or(usize::MAX);
     searchapi::router(SearchState { search: Arc::new(search), max_picture_bytes })
 }

@@ -6,34 +6,46 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use backends::{Stores, index::Collection, projection::Projection, stores::RebuildReason};
+use backends::{
+    Stores,
+    error::StoreError,
+    index::Collection,
+    projection::Projection,
+    stores::{OpenError, RebuildReason},
+};
 use embedding::Embedder;
 use ingestworker::Worker;
 use shared::{
     config::{Config, Objects},
     http::{self, Readiness, session},
+    metrics,
 };
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    api, model,
+    api,
+    model::{self, ModelFault},
     process::{Parts, Process},
-    services,
+    services, stock,
     sweeper::Sweeper,
     ui,
 };
 use crate::exit::{CommandError, Failure};
 
+/// Objects, queue and index.
+const STORES: usize = 3;
+
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    let process = Process::start(&config).await?;
+    let process = Process::start("imagesearch", &config).await?;
     let listeners = Listeners::bind(&config, &process).await?;
     let frontend = listeners.frontend.local_addr()?;
     let engine = tokio::select! {
-        engine = Engine::open(&config) => engine?,
+        engine = Engine::open_when_there(&config, &process) => engine?,
         () = process.shutdown.cancelled() => return Ok(ExitCode::SUCCESS),
     };
     engine.watch(&process.readiness);
+    metrics::stock::set_model(engine.embedder.fingerprint(), engine.embedder.dimension());
 
     let mut parts = Parts::new();
     let routers = services::routers(&config, &engine);
@@ -55,6 +67,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     parts.spawn(services::work(engine.worker(&config)?, shutdown.clone()));
     let sweeper = Sweeper::new(&config, &engine.stores, &engine.collection);
     parts.spawn(sweeper.run(shutdown.clone()));
+    parts.spawn(stock::watch(engine.stores.queue.clone(), engine.collection.clone(), shutdown.clone()));
     tracing::info!(images = engine.collection.count(None).await?, "ready: open http://{frontend}");
     process.run(parts).await
 }
@@ -88,29 +101,39 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Opens stores and model side by side, then the model's collection.
-    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn open(config: &Config) -> Result<Self, ModelFault> {
         let stores = async { Ok(backends::open(config).await?) };
-        let embedder = model::load(config, Arc::new(model::log_progress()));
-        let (stores, embedder) = tokio::try_join!(stores, embedder)?;
-        let opened = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await?;
+        let (stores, embedder) = tokio::try_join!(stores, model::load(config))?;
+        let opened = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await;
+        let opened = opened.map_err(OpenError::from)?;
         tell_rebuild(opened.rebuild);
         // Elsewhere other processes may still work on the jobs of another model.
         if config.embedded_stores().contains(&"queue") {
-            stores.queue.adopt(embedder.fingerprint()).await?;
+            let adopted = stores.queue.adopt(embedder.fingerprint()).await;
+            adopted.map_err(|error| OpenError::from(StoreError::from(error)))?;
         }
         let projection = stores.projection(vec![opened.collection.clone()]);
         Ok(Self { stores, embedder, collection: opened.collection, projection })
     }
 
+    /// The same, as soon as stores that other processes run are there.
+    async fn open_when_there(config: &Config, process: &Process) -> anyhow::Result<Self> {
+        // What is wrong with stores of its own, nobody else will mend.
+        if config.embedded_stores().len() == STORES {
+            return Ok(Self::open(config).await?);
+        }
+        process.when_there(async || Self::open(config).await).await
+    }
+
     /// The same, over stores that are there: a mistyped folder must not pass for an empty collection.
     pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Self> {
-        let Objects::Folder { path } = &config.objects else { return Self::open(config).await };
+        let Objects::Folder { path } = &config.objects else { return Ok(Self::open(config).await?) };
         let folder = path.clone().unwrap_or_else(|| config.data_dir.join("objects"));
         if !folder.exists() {
             let reason = format!("nothing is stored in {folder}; name the right folder with --data-dir");
             return Err(CommandError::new(Failure::NotFound, reason).into());
         }
-        Self::open(config).await
+        Ok(Self::open(config).await?)
     }
 
     /// The same, over another collection of the same model.

@@ -15,7 +15,7 @@ use servers::Server;
 
 /// Generous: it bounds a hang, it measures nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
-const DEPLOYMENT: &str = "images";
+pub(crate) const DEPLOYMENT: &str = "images";
 const POLL: Duration = Duration::from_millis(50);
 
 pub(crate) struct Stores {
@@ -26,7 +26,7 @@ pub(crate) struct Stores {
 
 impl Stores {
     pub(crate) async fn start() -> Self {
-        let (nats, s3, milvus) = tokio::join!(servers::nats(&[]), servers::s3(), servers::milvus());
+        let (nats, s3, milvus) = tokio::join!(servers::nats(&[]), servers::s3(&[]), servers::milvus(&[]));
         Self { nats, s3, milvus }
     }
 
@@ -48,12 +48,26 @@ impl Stores {
             ("IMAGESEARCH_INDEX__COLLECTION_PREFIX", deployment.into()),
             ("IMAGESEARCH_INDEX__URL", self.milvus.url()),
             ("IMAGESEARCH_INGESTWORKER__LEASE_MS", "3000".into()),
+            ("IMAGESEARCH_INGESTAPI__SWEEP_INTERVAL_S", "5".into()),
+            ("IMAGESEARCH_INGESTAPI__STRAY_AFTER_S", "10".into()),
         ]
     }
 
     /// Runs a command on the stores of a deployment.
     pub(crate) fn command(&self, deployment: &str, arguments: &[&str]) -> Result<String, String> {
-        command(&self.environment(deployment), arguments)
+        self.command_with(deployment, arguments, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn command_with(
+        &self,
+        deployment: &str,
+        arguments: &[&str],
+        more: &[(&'static str, &str)],
+    ) -> Result<String, String> {
+        let mut environment = self.environment(deployment);
+        environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        command(&environment, arguments)
     }
 }
 
@@ -82,6 +96,15 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(role: &'static str, stores: &Stores, deployment: &str) -> Self {
+        Self::start_with(role, stores, deployment, &[])
+    }
+
+    pub(crate) fn start_with(
+        role: &'static str,
+        stores: &Stores,
+        deployment: &str,
+        more: &[(&'static str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [port, admin_port] = free_ports();
         let mut environment = stores.environment(deployment);
@@ -90,11 +113,13 @@ impl Process {
             ("ingestapi", "IMAGESEARCH_INGESTAPI__LISTEN"),
             ("searchapi", "IMAGESEARCH_SEARCHAPI__LISTEN"),
             ("cdnapi", "IMAGESEARCH_CDNAPI__LISTEN"),
+            ("up", "IMAGESEARCH_FRONTEND__LISTEN"),
         ] {
-            if of_role == role {
-                environment.push((name, format!("127.0.0.1:{port}")));
-            }
+            let [free] = free_ports();
+            let port = if of_role == role { port } else { free };
+            environment.push((name, format!("127.0.0.1:{port}")));
         }
+        environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let child = spawn(role, folder.path(), &environment);
         Self { role, folder, environment, port, admin_port, child }
     }
@@ -112,9 +137,23 @@ impl Process {
         self.child = spawn(self.role, self.folder.path(), &self.environment);
     }
 
+    /// SIGSTOP: it keeps what it holds and does nothing.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// SIGTERM, and the exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.child.wait().unwrap().code()
     }
 
@@ -134,6 +173,22 @@ impl Process {
         }
     }
 
+    /// Waits until no task is queued or being worked on; gives the number of tasks by status.
+    pub(crate) async fn until_idle(&self) -> Value {
+        let started = Instant::now();
+        loop {
+            let counts = match reqwest::get(self.url("/api/v1/ingest?limit=1")).await {
+                Ok(answer) => answer.json::<Value>().await.unwrap()["counts"].clone(),
+                Err(error) => Value::String(error.to_string()),
+            };
+            if counts["queued"] == 0 && counts["processing"] == 0 {
+                return counts;
+            }
+            assert!(started.elapsed() < DEADLINE, "the queue did not empty: {counts}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// The ids that a text finds through this `searchapi`, best first.
     pub(crate) async fn search(&self, text: &str, limit: usize) -> Vec<String> {
         let limit = limit.to_string();
@@ -145,7 +200,7 @@ impl Process {
         ids(&answer["results"])
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
@@ -172,6 +227,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    pub(crate) fn reindex(&self) -> Result<String, String> {
+        self.stores.command(DEPLOYMENT, &["reindex"])
+    }
+
     pub(crate) fn export(&self, file: &str) -> Result<String, String> {
         self.stores.command(DEPLOYMENT, &["export", file])
     }
@@ -184,11 +243,29 @@ impl Cluster {
 
     /// On stores that need not answer yet.
     pub(crate) fn start_on(stores: Stores, workers: usize) -> Self {
+        Self::start_with(stores, workers, &[])
+    }
+
+    pub(crate) fn start_with(stores: Stores, workers: usize, more: &[(&'static str, &str)]) -> Self {
         let http = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
-        let workers = (0..workers).map(|_| Process::start("ingestworker", &stores, DEPLOYMENT)).collect();
-        let [ingestapi, searchapi, cdnapi] =
-            ["ingestapi", "searchapi", "cdnapi"].map(|role| Process::start(role, &stores, DEPLOYMENT));
+        let start = |role| Process::start_with(role, &stores, DEPLOYMENT, more);
+        let workers = (0..workers).map(|_| start("ingestworker")).collect();
+        let [ingestapi, searchapi, cdnapi] = ["ingestapi", "searchapi", "cdnapi"].map(start);
         Self { ingestapi, workers, searchapi, cdnapi, stores, http }
+    }
+
+    /// Starts one more worker.
+    pub(crate) fn add_worker(&mut self, more: &[(&'static str, &str)]) {
+        self.workers.push(Process::start_with("ingestworker", &self.stores, DEPLOYMENT, more));
+    }
+
+    /// Starts `ingestapi` again with other settings.
+    pub(crate) async fn restart_ingestapi(&mut self, more: &[(&'static str, &str)]) {
+        self.ingestapi.kill();
+        let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        self.ingestapi.environment.extend(more);
+        self.ingestapi.start_again();
+        self.ingestapi.until_ready().await;
     }
 
     pub(crate) fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
@@ -201,15 +278,28 @@ impl Cluster {
         }
     }
 
+    /// A second of each role that answers requests.
+    pub(crate) fn start_others(&self) -> [Process; 3] {
+        ["ingestapi", "searchapi", "cdnapi"].map(|role| Process::start(role, &self.stores, DEPLOYMENT))
+    }
+
     pub(crate) async fn try_upload(&self, name: &str, bytes: Vec<u8>) -> reqwest::Result<Response> {
+        self.try_upload_to(&self.ingestapi, name, bytes).await
+    }
+
+    async fn try_upload_to(&self, ingestapi: &Process, name: &str, bytes: Vec<u8>) -> reqwest::Result<Response> {
         let part = multipart::Part::bytes(bytes).file_name(name.to_owned());
         let form = multipart::Form::new().part("file", part);
-        self.http.post(self.ingestapi.url("/api/v1/ingest")).multipart(form).send().await
+        self.http.post(ingestapi.url("/api/v1/ingest")).multipart(form).send().await
     }
 
     /// Uploads one image; returns its entry of the answer.
     pub(crate) async fn upload(&self, name: &str, bytes: Vec<u8>) -> Value {
-        let response = self.try_upload(name, bytes).await.unwrap();
+        self.upload_to(&self.ingestapi, name, bytes).await
+    }
+
+    pub(crate) async fn upload_to(&self, ingestapi: &Process, name: &str, bytes: Vec<u8>) -> Value {
+        let response = self.try_upload_to(ingestapi, name, bytes).await.unwrap();
         let status = response.status();
         let answer: Value = response.json().await.unwrap();
         assert_eq!(status, StatusCode::ACCEPTED, "{name}: {answer}");
@@ -231,38 +321,44 @@ impl Cluster {
         }
     }
 
-    /// Waits until no task is queued or being worked on; gives the number of tasks by status.
     pub(crate) async fn until_idle(&self) -> Value {
-        let started = Instant::now();
-        loop {
-            let answer = self.http.get(self.ingestapi.url("/api/v1/ingest?limit=1")).send().await;
-            let counts = match answer {
-                Ok(answer) => answer.json::<Value>().await.unwrap()["counts"].clone(),
-                Err(error) => Value::String(error.to_string()),
-            };
-            if counts["queued"] == 0 && counts["processing"] == 0 {
-                return counts;
-            }
-            assert!(started.elapsed() < DEADLINE, "the queue did not empty: {counts}");
-            tokio::time::sleep(POLL).await;
-        }
+        self.ingestapi.until_idle().await
     }
 
     pub(crate) async fn search(&self, text: &str, limit: usize) -> Vec<String> {
         self.searchapi.search(text, limit).await
     }
 
-    /// Every indexed image id, by paging through the list.
+    /// Every indexed image id.
     pub(crate) async fn indexed(&self) -> Vec<String> {
+        let images = self.all(&self.searchapi.url("/api/v1/image"), "images").await;
+        ids(&Value::Array(images))
+    }
+
+    /// Every task that is listed.
+    pub(crate) async fn tasks(&self) -> Vec<Value> {
+        self.all(&self.ingestapi.url("/api/v1/ingest"), "tasks").await
+    }
+
+    /// What a list holds, page after page; a page that a store could not give yet is asked for again, as clients do.
+    async fn all(&self, url: &str, member: &str) -> Vec<Value> {
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;
+        let started = Instant::now();
         loop {
-            let mut request = self.http.get(self.searchapi.url("/api/v1/image")).query(&[("limit", "100")]);
+            let mut request = self.http.get(url).query(&[("limit", "100")]);
             if let Some(cursor) = &cursor {
                 request = request.query(&[("cursor", cursor)]);
             }
-            let page: Value = request.send().await.unwrap().json().await.unwrap();
-            found.extend(ids(&page["images"]));
+            let response = request.send().await.unwrap();
+            if response.status() == StatusCode::SERVICE_UNAVAILABLE && started.elapsed() < DEADLINE {
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            let status = response.status();
+            let page: Value = response.json().await.unwrap();
+            assert_eq!(status, StatusCode::OK, "{url}: {page}");
+            found.extend(page[member].as_array().unwrap().iter().cloned());
             cursor = page["next_cursor"].as_str().map(str::to_owned);
             if cursor.is_none() {
                 return found;
@@ -272,7 +368,7 @@ impl Cluster {
 
     /// `imagesearch check --deep` on the same stores: what it prints when they differ.
     pub(crate) fn check(&self) -> Result<String, String> {
-        self.stores.command(DEPLOYMENT, &["check", "--deep"])
+        self.stores.command(DEPLOYMENT, &["check", "--deep", "--idle"])
     }
 }
 
@@ -297,6 +393,11 @@ fn free_ports<const N: usize>() -> [u16; N] {
 
 pub(crate) fn ids(images: &Value) -> Vec<String> {
     images.as_array().unwrap().iter().map(|image| image["image_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// An image of the fixtures that are hard to decode.
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/images").join(name)).unwrap()
 }
 
 /// The fixture photos by their names.

@@ -1,78 +1,179 @@
-//! Something is killed, paused or away while images come in: what was acknowledged is indexed once, nothing comes back.
+//! Something is killed, paused, full or away while images come in and go: what was acknowledged is indexed once, what was
+//! deleted stays away, nothing is left over, and clients are told when to come again.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
-use tokio::sync::RwLock;
 
-use crate::cluster::{Cluster, again, photos};
+use crate::{
+    cluster::{Cluster, DEADLINE, Stores, again, fixture, photos},
+    load::{Load, Promises},
+};
 
-/// Uploads images one after the other until told to stop; gives the ids that were acknowledged.
-async fn upload_all(cluster: &RwLock<Cluster>, first: usize, acknowledged: &Mutex<HashSet<String>>, images: usize) {
-    let photos = photos();
-    for number in first..first + images {
-        let bytes = again(&photos[number % photos.len()].1, number);
-        let id = shared::ImageId::of(&bytes).to_string();
-        let answer = cluster.read().await.try_upload(&format!("{number}.jpg"), bytes).await;
-        match answer {
-            Ok(answer) if answer.status() == StatusCode::ACCEPTED => {
-                acknowledged.lock().unwrap().insert(id);
+/// Uploads while one thing goes wrong.
+const UPLOADS: usize = 500;
+/// Acknowledged before it does.
+const BEFORE: usize = 100;
+
+#[derive(Debug, Clone, Copy)]
+enum Store {
+    Nats,
+    S3,
+    Milvus,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    KillWorker,
+    KillIngestapi,
+    KillSearchapi,
+    KillCdnapi,
+    /// SIGTERM, and started again.
+    Restart(Store),
+    Kill(Store),
+    /// SIGSTOP for half a minute: connections stay, nothing answers.
+    Pause(Store),
+    MilvusAwayForAMinute,
+    MilvusLosesItsVolume,
+    S3RefusesWrites,
+    /// A worker is stopped for longer than its leases and goes on with jobs that another one has done.
+    TwoWorkersOneJob,
+    /// Killed when the bytes of some uploads are stored and their jobs are not queued.
+    CrashBeforeQueueing,
+    PoisonAmongGoodImages,
+}
+
+/// Those that a user is likeliest to meet.
+const LIKELIEST: [Fault; 6] = [
+    Fault::KillWorker,
+    Fault::KillIngestapi,
+    Fault::Kill(Store::Nats),
+    Fault::Kill(Store::S3),
+    Fault::Kill(Store::Milvus),
+    Fault::PoisonAmongGoodImages,
+];
+
+const OTHERS: [Fault; 13] = [
+    Fault::KillSearchapi,
+    Fault::KillCdnapi,
+    Fault::Restart(Store::Nats),
+    Fault::Restart(Store::S3),
+    Fault::Restart(Store::Milvus),
+    Fault::Pause(Store::Nats),
+    Fault::Pause(Store::S3),
+    Fault::Pause(Store::Milvus),
+    Fault::MilvusAwayForAMinute,
+    Fault::MilvusLosesItsVolume,
+    Fault::S3RefusesWrites,
+    Fault::TwoWorkersOneJob,
+    Fault::CrashBeforeQueueing,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_likeliest_faults_lose_nothing_and_bring_nothing_back() {
+    survive(&LIKELIEST).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a quarter of an hour; `make test-all` runs it"]
+async fn no_other_fault_does_either() {
+    survive(&OTHERS).await;
+}
+
+/// One at a time, on one cluster that keeps what it has. `FAULTS` picks those whose name has it in it.
+async fn survive(faults: &[Fault]) {
+    let wanted = std::env::var("FAULTS").unwrap_or_default();
+    let faults = faults.iter().filter(|fault| format!("{fault:?}").contains(&wanted));
+    let mut cluster = Cluster::start(2).await;
+    let mut promises = Promises::default();
+    for (number, fault) in faults.enumerate() {
+        let started = Instant::now();
+        let load = Load::start(&cluster, number * UPLOADS, UPLOADS);
+        load.until(BEFORE).await;
+        fault.happen(&mut cluster, &mut promises).await;
+        println!("{fault:?}: over after {:?}, {} of {UPLOADS} acknowledged", started.elapsed(), load.acknowledged());
+        promises.add(load.finish().await);
+        promises.check(&mut cluster).await;
+        println!("{fault:?}: survived after {:?}", started.elapsed());
+    }
+}
+
+impl Fault {
+    /// Makes it happen, and ends it.
+    async fn happen(self, cluster: &mut Cluster, promises: &mut Promises) {
+        let stores = &mut cluster.stores;
+        match self {
+            Self::KillWorker => kill(&mut cluster.workers[0]),
+            Self::KillIngestapi => kill(&mut cluster.ingestapi),
+            Self::KillSearchapi => kill(&mut cluster.searchapi),
+            Self::KillCdnapi => kill(&mut cluster.cdnapi),
+            Self::Restart(store) => store.of(stores).restart_in_order().await,
+            Self::Kill(store) => store.of(stores).restart().await,
+            Self::Pause(store) => {
+                store.of(stores).pause();
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                store.of(stores).resume();
+                // Milvus finds that its sessions have run out, and ends so that it is started again.
+                store.of(stores).supervise(Duration::from_secs(5)).await;
             }
-            // Told to come again; this client doesn't.
-            Ok(answer) => {
-                assert!(answer.status() == StatusCode::SERVICE_UNAVAILABLE, "{:?}", answer.text().await);
-                tokio::time::sleep(Duration::from_millis(100)).await;
+            Self::MilvusAwayForAMinute => {
+                stores.milvus.kill();
+                tokio::time::sleep(Duration::from_mins(1)).await;
+                stores.milvus.restart().await;
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Self::MilvusLosesItsVolume => {
+                stores.milvus.forget();
+                stores.milvus.restart().await;
+            }
+            Self::S3RefusesWrites => {
+                servers::refuse_writes(&mut stores.s3).await;
+                tokio::time::sleep(Duration::from_secs(15)).await;
+                servers::allow_writes(&mut stores.s3).await;
+            }
+            Self::TwoWorkersOneJob => {
+                cluster.workers[0].pause();
+                // Leases are for three seconds here.
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                cluster.workers[0].resume();
+            }
+            Self::CrashBeforeQueueing => crash_before_queueing(cluster).await,
+            Self::PoisonAmongGoodImages => poison(cluster, promises).await,
         }
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_killed_no_upload_is_lost() {
-    let cluster = Arc::new(RwLock::new(Cluster::start(2).await));
-    let acknowledged = Arc::new(Mutex::new(HashSet::new()));
-    for round in 0..5 {
-        let uploads = tokio::spawn({
-            let (cluster, acknowledged) = (cluster.clone(), acknowledged.clone());
-            async move { upload_all(&cluster, round * 40, &acknowledged, 40).await }
-        });
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        {
-            // Held while it is away, so that uploads wait instead of failing; those under way when it goes still fail.
-            let mut cluster = cluster.write().await;
-            match round {
-                0 => {
-                    cluster.workers[0].kill();
-                    cluster.workers[0].start_again();
-                }
-                1 => {
-                    cluster.ingestapi.kill();
-                    cluster.ingestapi.start_again();
-                }
-                2 => cluster.stores.nats.restart().await,
-                3 => cluster.stores.s3.restart().await,
-                _ => cluster.stores.milvus.restart().await,
-            }
+impl Store {
+    fn of(self, stores: &mut Stores) -> &mut servers::Server {
+        match self {
+            Self::Nats => &mut stores.nats,
+            Self::S3 => &mut stores.s3,
+            Self::Milvus => &mut stores.milvus,
         }
-        uploads.await.unwrap();
     }
-    let mut cluster = Arc::into_inner(cluster).unwrap().into_inner();
-    cluster.until_ready().await;
-    let counts = cluster.until_idle().await;
-    let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
-    let indexed = cluster.indexed().await;
-    let found: HashSet<String> = indexed.iter().cloned().collect();
-    println!("{} acknowledged, {} indexed, {counts}", acknowledged.len(), indexed.len());
-    assert!(acknowledged.len() > 100, "only {} uploads were taken", acknowledged.len());
-    assert_eq!(indexed.len(), found.len(), "an image is indexed twice");
-    let lost: Vec<_> = acknowledged.difference(&found).collect();
-    assert!(lost.is_empty(), "acknowledged but not found: {lost:?}");
-    assert_eq!(counts["failed"], 0, "{counts}");
+}
+
+fn kill(process: &mut crate::cluster::Process) {
+    process.kill();
+    process.start_again();
+}
+
+/// The uploads of the load wait in it too: they are sent again, as clients do that heard nothing.
+async fn crash_before_queueing(cluster: &mut Cluster) {
+    cluster.stores.nats.pause();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    cluster.ingestapi.kill();
+    cluster.stores.nats.resume();
+    cluster.ingestapi.start_again();
+}
+
+/// Images that are taken, since their first bytes are an image's, and declare more than they have or may have.
+async fn poison(cluster: &Cluster, promises: &mut Promises) {
+    for number in 0..6 {
+        let name = ["declares_100000x100000.png", "declares_100000x100000.avif", "declares_16x16.avif"][number % 3];
+        let bytes = again(&fixture(name), number);
+        assert_eq!(cluster.upload(name, bytes).await["status"], "queued");
+        promises.expect_failed(1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,4 +200,125 @@ async fn while_milvus_is_away_searches_say_so_and_pictures_are_served() {
     let counts = cluster.until_idle().await;
     assert_eq!((&counts["indexed"], &counts["failed"]), (&2.into(), &0.into()), "{counts}");
     assert_eq!(cluster.indexed().await.len(), 2);
+}
+
+/// A store that hangs takes every request to its deadline. Once that has been noticed nobody waits for it any more, so that
+/// there is room for what needs no index.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_milvus_hangs_searches_are_refused_at_once() {
+    let cluster = Cluster::start(1).await;
+    cluster.stores.milvus.pause();
+    let search = async || cluster.http.get(cluster.searchapi.url("/api/v1/image/search?text=a%20castle")).send().await;
+    assert_eq!(search().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    let started = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let answer = search().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // A tenth of the deadline that the index has for an answer.
+        if asked.elapsed() < Duration::from_secs(1) {
+            break;
+        }
+        assert!(started.elapsed() < DEADLINE, "every search waits for an index that hangs");
+    }
+    let described = cluster.http.get(cluster.searchapi.url("/openapi.json")).send().await.unwrap();
+    assert_eq!(described.status(), StatusCode::OK);
+    cluster.stores.milvus.resume();
+    let started = Instant::now();
+    while search().await.unwrap().status() != StatusCode::OK {
+        assert!(started.elapsed() < DEADLINE, "searches are refused although the index is back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_refuses_and_drops_nothing() {
+    let more = [("IMAGESEARCH_QUEUE__MAX_JOBS", "20")];
+    let mut cluster = Cluster::start_with(Stores::start().await, 1, &more);
+    cluster.until_ready().await;
+    cluster.workers[0].pause();
+    let load = Load::start(&cluster, 0, 60);
+    load.until(10).await;
+    let photo = &photos()[0].1;
+    let started = Instant::now();
+    let mut number = 1_000_000;
+    let refused = loop {
+        number += 1;
+        let answer = cluster.try_upload("one_too_many.jpg", again(photo, number)).await.unwrap();
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+        assert!(started.elapsed() < DEADLINE, "the queue takes more than its limit");
+    };
+    assert!(refused.headers().contains_key("retry-after"));
+    let problem: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(problem["type"], "https://imagesearch.dev/problems/queue-full");
+    cluster.workers[0].resume();
+    let mut promises = load.finish().await;
+    // Refused is not the same as not stored: it may have been full only once the image was there. What the load brought in
+    // may still fill the queue.
+    let started = Instant::now();
+    loop {
+        let answer = cluster.try_upload("one_too_many.jpg", again(photo, number)).await.unwrap();
+        if answer.status() == StatusCode::ACCEPTED {
+            break;
+        }
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(started.elapsed() < DEADLINE, "a queue that is worked on stays full");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for number in 1_000_001..=number {
+        promises.acknowledge(shared::ImageId::of(&again(photo, number)).to_string());
+    }
+    promises.check(&mut cluster).await;
+}
+
+/// Eight workers on one queue, coming and going: every job is begun once.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_scale_without_double_work() {
+    const IMAGES: usize = 400;
+    let mut cluster = Cluster::start(1).await;
+    let load = Load::start(&cluster, 1, IMAGES);
+    for _ in 1..8 {
+        cluster.add_worker(&[]);
+    }
+    cluster.until_ready().await;
+    load.until(IMAGES / 2).await;
+    for mut worker in cluster.workers.split_off(2) {
+        assert_eq!(worker.stop(), Some(0), "a drain ends well");
+    }
+    load.finish().await.check(&mut cluster).await;
+    let mut begun = 0;
+    for task in cluster.tasks().await {
+        assert!(task["attempts"].as_u64().unwrap() <= 1, "worked on twice: {task}");
+        begun += 1;
+    }
+    assert!(begun >= IMAGES, "{begun} tasks");
+}
+
+/// Tasks are forgotten by the server's clock, whatever those of the processes say. Wrong by ten minutes: S3 refuses requests
+/// of clocks that are wrong by more than fifteen.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs libfaketime; `make test-all` runs it"]
+async fn a_wrong_clock_expires_no_task() {
+    const IMAGES: usize = 100;
+    let library = std::env::var("LIBFAKETIME").expect("the path of libfaketime.so.1 in LIBFAKETIME");
+    let keep = ("IMAGESEARCH_QUEUE__KEEP_TASKS_FOR_S", "300");
+    let clock = |wrong| [keep, ("LD_PRELOAD", &*library), ("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("FAKETIME", wrong)];
+    let mut cluster = Cluster::start_with(Stores::start().await, 0, &[keep]);
+    cluster.add_worker(&clock("-10m"));
+    cluster.until_ready().await;
+    let mut promises = Promises::default();
+    for (round, wrong) in [None, Some("+10m")].into_iter().enumerate() {
+        if let Some(wrong) = wrong {
+            cluster.restart_ingestapi(&clock(wrong)).await;
+        }
+        let load = Load::start(&cluster, 1 + round * IMAGES, IMAGES);
+        promises.add(load.finish().await);
+        promises.check(&mut cluster).await;
+        let tasks = cluster.tasks().await;
+        assert!(tasks.len() >= (1 + round) * IMAGES, "only {} tasks are left", tasks.len());
+        let ahead = tasks.iter().filter(|task| task["updated"].as_str() < task["created"].as_str()).count();
+        assert!(ahead > 0, "the clocks of the processes don't differ");
+    }
 }

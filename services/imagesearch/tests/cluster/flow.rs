@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::cluster::{Cluster, Process, Stores, command, photos};
+use crate::cluster::{Cluster, DEADLINE, Process, Stores, command, photos};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn photos_go_in_through_one_process_and_are_found_through_another() {
@@ -50,6 +50,44 @@ async fn photos_go_in_through_one_process_and_are_found_through_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_of_each_role_are_one_service() {
+    let cluster = Cluster::start(2).await;
+    let mut others = cluster.start_others();
+    for process in &mut others {
+        process.until_ready().await;
+    }
+    let [ingestapi, searchapi, cdnapi] = &others;
+    let mut events = cluster.http.get(ingestapi.url("/api/v1/ingest/events")).send().await.unwrap();
+    let photos = photos();
+    let mut ids = Vec::new();
+    for (number, (name, bytes)) in photos.iter().take(20).enumerate() {
+        let target = if number % 2 == 0 { &cluster.ingestapi } else { ingestapi };
+        let entry = cluster.upload_to(target, name, bytes.clone()).await;
+        ids.push(entry["image_id"].as_str().unwrap().to_owned());
+    }
+    cluster.until_idle().await;
+    ingestapi.until_idle().await;
+    assert_eq!(cluster.search("an animal", 20).await, searchapi.search("an animal", 20).await);
+    let read = async {
+        let mut told = String::new();
+        while !told.contains("\"indexed\"") {
+            told.push_str(&String::from_utf8_lossy(&events.chunk().await.unwrap().expect("the stream goes on")));
+        }
+    };
+    tokio::time::timeout(DEADLINE, read).await.expect("an event of a task that any process took");
+
+    // Taken in by one, refused as known by the other, deleted by one, gone for the other.
+    assert_eq!(cluster.upload_to(ingestapi, "copy.jpg", photos[0].1.clone()).await["status"], "duplicate");
+    let url = ingestapi.url(&format!("/api/v1/ingest/images/{}", ids[0]));
+    assert_eq!(cluster.http.delete(url).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert!(!cluster.search("an animal", 100).await.contains(&ids[0]));
+    cluster.until_gone(&ids[0]).await;
+    let picture = cluster.http.get(cdnapi.url(&format!("/images/{}", ids[1]))).send().await.unwrap();
+    assert_eq!(picture.bytes().await.unwrap(), photos[1].1);
+    cluster.check().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_moves_to_the_form_of_one_process_and_back() {
     let cluster = Cluster::start(1).await;
     for (name, bytes) in photos().into_iter().take(20) {
@@ -76,6 +114,43 @@ async fn everything_moves_to_the_form_of_one_process_and_back() {
     let mut moved = Process::start("searchapi", &cluster.stores, "moved");
     moved.until_ready().await;
     assert_eq!(moved.search("an old castle", 20).await, found, "the same ids in the same order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_beside_running_roles_finds_the_same_images() {
+    let mut cluster = Cluster::start(1).await;
+    for (name, bytes) in photos().into_iter().take(20) {
+        cluster.upload(&name, bytes).await;
+    }
+    cluster.until_idle().await;
+    let gone = cluster.indexed().await.swap_remove(0);
+    assert_eq!(cluster.delete(&gone).await, StatusCode::NO_CONTENT);
+    let found = cluster.search("an old castle", 20).await;
+    let told = cluster.reindex().unwrap();
+    assert!(told.contains("19 images indexed, 0 failed, 1 deleted ones left out"), "{told}");
+    cluster.until_ready().await;
+    cluster.until_idle().await;
+    assert_eq!(cluster.search("an old castle", 20).await, found);
+    cluster.check().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_does_everything_over_shared_stores_too() {
+    let stores = Stores::start().await;
+    let mut everything = Process::start("up", &stores, "alone");
+    everything.until_ready().await;
+    let http = reqwest::Client::new();
+    for (name, bytes) in photos().into_iter().take(5) {
+        let part = reqwest::multipart::Part::bytes(bytes).file_name(name);
+        let form = reqwest::multipart::Form::new().part("file", part);
+        let answer = http.post(everything.url("/api/v1/ingest")).multipart(form).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    }
+    everything.until_idle().await;
+    assert_eq!(everything.search("an animal", 10).await.len(), 5);
+    let checked = stores.command("alone", &["check", "--deep", "--idle"]).unwrap();
+    assert!(checked.contains("5 indexed, 0 waiting, 0 failed, 0 deleted: 0 differences"), "{checked}");
+    assert_eq!(everything.stop(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,3 +5,8 @@
 mod cluster;
 mod faults;
 mod flow;
+#[path = "../hub/mod.rs"]
+mod hub;
+mod load;
+mod model;
+mod traces;

@@ -137,3 +137,14 @@ async fn configuration_and_completions_are_printed() {
     let away = server.command(&["status", "--server", "http://127.0.0.1:1"]).output().unwrap();
     assert_eq!(away.status.code(), Some(3));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_is_told_by_the_exit_code() {
+    let server = Server::start().await;
+    let health = |listen: &str| {
+        let output = server.command(&["health"]).env("IMAGESEARCH_ADMIN__LISTEN", listen).output().unwrap();
+        output.status.code()
+    };
+    assert_eq!(health(server.admin.trim_start_matches("http://")), Some(0));
+    assert_eq!(health("127.0.0.1:1"), Some(3));
+}

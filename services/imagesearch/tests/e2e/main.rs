@@ -4,10 +4,16 @@
 mod command_line;
 mod command_line_faults;
 mod delivery;
+#[path = "../hub/mod.rs"]
+mod hub;
 mod ingest;
 mod kill;
+mod metrics;
+mod model;
 mod photos;
 mod problems;
 mod process;
 mod search;
+mod secrets;
 mod server;
+mod traces;

@@ -34,13 +34,8 @@ async fn a_request_is_found_again_in_log_and_metrics() {
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["route"], &line["status"]), (&Value::from("/api/v1/image/{image_id}"), &Value::from(404)));
 
-    let metrics = server.http.get(format!("{}/metrics", server.admin)).send().await.unwrap();
-    assert!(
-        metrics.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text; version=1.0.0")
-    );
-    let metrics = metrics.text().await.unwrap();
+    let metrics = server.http.get(format!("{}/metrics", server.admin)).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("/api/v1/image/{image_id}") && !metrics.contains(&id), "{metrics}");
-    assert!(metrics.ends_with("# EOF\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

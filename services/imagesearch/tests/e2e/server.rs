@@ -30,7 +30,8 @@ impl Server {
         Self::start_with(&[]).await
     }
 
-    /// Starts with further settings, as environment variables without their prefix: `("INGESTAPI__MAX_IMAGE_BYTES", "1000")`.
+    /// Starts with further settings, as environment variables without their prefix: `("INGESTAPI__MAX_IMAGE_BYTES", "1000")`;
+    /// those that begin with `OTEL_` are complete.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports::<5>();
@@ -40,7 +41,8 @@ impl Server {
             .zip(ports)
             .map(|(role, port)| (format!("IMAGESEARCH_{role}__LISTEN"), format!("127.0.0.1:{port}")))
             .collect();
-        environment.extend(settings.iter().map(|(name, value)| (format!("IMAGESEARCH_{name}"), (*value).to_owned())));
+        let variable = |name: &str| if name.starts_with("OTEL_") { name.into() } else { format!("IMAGESEARCH_{name}") };
+        environment.extend(settings.iter().map(|(name, value)| (variable(name), (*value).to_owned())));
         let child = spawn(folder.path(), &environment);
         let mut server = Self {
             child,

@@ -9,8 +9,13 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::{Response, StatusCode, header};
-use shared::{FailureCode, TaskFailure};
+use shared::{
+    FailureCode, TaskFailure,
+    metrics::backend::{self, Backend, Fault, Operation, Outcome},
+    telemetry::TRACE,
+};
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{Instrument, field::Empty};
 use url::{Host, Url};
 
 pub use address::{AddressPolicy, InvalidNetwork, RefusedAddress};
@@ -29,27 +34,27 @@ pub struct FetchLimits {
 
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    #[error("{0} cannot be fetched: only http and https URLs can")]
+    #[error("{} cannot be fetched: only http and https URLs can", shown(.0))]
     Scheme(Url),
-    #[error("{0} cannot be fetched: it carries a user name or password; URLs here are stored and shown")]
+    #[error("{} cannot be fetched: it carries a user name or password; URLs here are stored and shown", shown(.0))]
     Credentials(Url),
-    #[error("{url} cannot be fetched: {refused}")]
+    #[error("{} cannot be fetched: {refused}", shown(url))]
     Address { url: Url, refused: RefusedAddress },
-    #[error("{url} cannot be fetched: more than {limit} redirects")]
+    #[error("{} cannot be fetched: more than {limit} redirects", shown(url))]
     Redirects { url: Url, limit: usize },
-    #[error("{url} redirects to {location:?}, which is no URL")]
+    #[error("{} redirects to {location:?}, which is no URL", shown(url))]
     Location { url: Url, location: String },
-    #[error("{url} answered {status} instead of an image")]
+    #[error("{} answered {status} instead of an image", shown(url))]
     Status { url: Url, status: StatusCode, retry_after: Option<Duration> },
-    #[error("{url} has more than the {limit} bytes that are taken")]
+    #[error("{} has more than the {limit} bytes that are taken", shown(url))]
     TooLarge { url: Url, limit: u64 },
-    #[error("{url} answered with content coding {coding:?}, which was not asked for")]
+    #[error("{} answered with content coding {coding:?}, which was not asked for", shown(url))]
     Encoded { url: Url, coding: String },
-    #[error("{url} took more than {} s", limit.as_secs_f64())]
+    #[error("{} took more than {} s", shown(url), limit.as_secs_f64())]
     Timeout { url: Url, limit: Duration },
-    #[error("{url} sent nothing for {} s", limit.as_secs_f64())]
+    #[error("{} sent nothing for {} s", shown(url), limit.as_secs_f64())]
     Idle { url: Url, limit: Duration },
-    #[error("{url} could not be reached: {reason}")]
+    #[error("{} could not be reached: {reason}", shown(url))]
     Connection { url: Url, reason: String },
 }
 
@@ -79,6 +84,12 @@ impl FetchError {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+}
+
+impl Fault for FetchError {
+    fn outcome(&self) -> Outcome {
+        if self.is_transient() { Outcome::Unavailable } else { Outcome::Refused }
     }
 }
 
@@ -131,6 +142,10 @@ impl Fetcher {
 
     /// Follows redirects up to the first body. Nothing of it is read yet.
     pub async fn open(&self, url: &Url) -> Result<Body, FetchError> {
+        backend::call(Backend::Url, Operation::Fetch, self.follow(url)).await
+    }
+
+    async fn follow(&self, url: &Url) -> Result<Body, FetchError> {
         let deadline = Instant::now() + self.limits.total;
         let mut url = url.clone();
         for _ in 0..=self.limits.max_redirects {
@@ -143,7 +158,39 @@ impl Fetcher {
         Err(FetchError::Redirects { url, limit: self.limits.max_redirects })
     }
 
+    /// One hop. Nothing of the trace is sent along: who serves the image is a stranger. Of the URL the trace has the server
+    /// alone, since what follows may be a secret; the task has it all.
     async fn request(&self, url: &Url, deadline: Instant) -> Result<Response, FetchError> {
+        let span = tracing::info_span!(
+            target: TRACE,
+            "GET",
+            otel.kind = "client",
+            otel.status_code = Empty,
+            "error.type" = Empty,
+            http.request.method = "GET",
+            http.response.status_code = Empty,
+            server.address = url.host_str(),
+            server.port = url.port_or_known_default().map(i64::from),
+            url.scheme = url.scheme(),
+        );
+        let outcome = self.send(url, deadline).instrument(span.clone()).await;
+        match &outcome {
+            Ok(response) => {
+                span.record("http.response.status_code", i64::from(response.status().as_u16()));
+                if response.status().is_client_error() || response.status().is_server_error() {
+                    span.record("otel.status_code", "ERROR");
+                    span.record("error.type", response.status().as_str());
+                }
+            }
+            Err(error) => {
+                span.record("otel.status_code", "ERROR");
+                span.record("error.type", TaskFailure::from(error).code.as_str());
+            }
+        }
+        outcome
+    }
+
+    async fn send(&self, url: &Url, deadline: Instant) -> Result<Response, FetchError> {
         self.check(url)?;
         let sent = self
             .client
@@ -258,6 +305,13 @@ fn connection_error(url: &Url, error: &reqwest::Error) -> FetchError {
             None => return FetchError::Connection { url: url.clone(), reason: cause.to_string() },
         }
     }
+}
+
+/// A URL as it may be logged: what follows the path is often a signature, and the task has it anyway.
+pub(crate) fn shown(url: &Url) -> String {
+    let url = without_credentials(url);
+    let end = if url.query().is_some() { "?…" } else { "" };
+    format!("{}{end}", &url[..url::Position::AfterPath])
 }
 
 fn without_credentials(url: &Url) -> Url {

@@ -37,6 +37,7 @@ impl Default for IngestApi {
             max_request_bytes: 4 << 30,
             max_items: 10_000,
             sweep_interval_s: 300,
+            stray_after_s: 3600,
         }
     }
 }

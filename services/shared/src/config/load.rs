@@ -61,7 +61,9 @@ fn prune(tree: &mut Map<String, Value>, prefix: &str, origin: &Origin, problems:
         if !known {
             let nearest = schema::nearest(&path).to_owned();
             problems.push(ConfigProblem::UnknownKey { origin: origin.clone(), key: path.clone(), nearest });
-        } else if let Value::Object(inner) = value {
+        } else if let Value::Object(inner) = value
+            && schema::is_section(&path)
+        {
             prune(inner, &path, origin, problems);
         }
         known && !value.is_null()

@@ -20,7 +20,8 @@ pub use error::{ConfigError, ConfigProblem, Origin};
 pub use load::{Source, load};
 pub use secret::Secret;
 pub use sections::{
-    Admin, Auth, AuthMode, CdnApi, Fetch, Frontend, Http, IngestApi, IngestWorker, Log, LogFormat, Model, SearchApi,
+    Admin, Auth, AuthMode, CdnApi, Fetch, Frontend, Http, IngestApi, IngestWorker, Log, LogFormat, Model,
+    ModelChecksums, SearchApi,
 };
 pub use stores::{Index, Jetstream, JetstreamStorage, Milvus, Objects, Queue, S3};
 
@@ -41,7 +42,7 @@ pub struct Config {
     pub cdnapi: CdnApi,
     /// The UI, and everything else on one origin.
     pub frontend: Frontend,
-    /// `/metrics`, `/healthz` and `/readyz` of every role.
+    /// `/metrics`, `/healthz`, `/readyz` and `/log-filter` of every role.
     pub admin: Admin,
     /// Who may do what.
     pub auth: Auth,

@@ -1,6 +1,6 @@
 //! The sections of the configuration. Doc comments become docs/configuration.md, so each key has one.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use camino::Utf8PathBuf;
 use schemars::JsonSchema;
@@ -22,6 +22,9 @@ pub struct IngestApi {
     pub max_items: usize,
     /// How often stored images are compared with index and tasks, in seconds.
     pub sweep_interval_s: u64,
+    /// Stored bytes that no image names are removed when they are older, in seconds: longer than an upload that has sent
+    /// all its bytes takes to end, however busy the stores are.
+    pub stray_after_s: u64,
 }
 
 /// Decoding, embedding, indexing, fetching.
@@ -98,7 +101,7 @@ pub struct Frontend {
     pub listen: SocketAddr,
 }
 
-/// `/metrics`, `/healthz`, `/readyz`.
+/// `/metrics`, `/healthz`, `/readyz`, `/log-filter`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
@@ -151,19 +154,30 @@ pub struct Http {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
-    /// `bundled`, a folder, `https://…` archive, or `hf://org/repo@revision[/subfolder]`.
+    /// `bundled`, a folder, `https://…` archive, `hf://org/repo@revision[/subfolder]`, or `s3://bucket[/folder]`.
     pub source: String,
-    /// SHA-256 of the archive, when the source is one.
-    pub sha256: Option<String>,
+    /// SHA-256 of the archive, when the source is one; or, in a file, a mapping of the model's files to theirs.
+    #[schemars(with = "Option<String>")]
+    pub sha256: Option<ModelChecksums>,
     /// The model hub behind `hf://`; the variable `HF_ENDPOINT`, or the public one, when absent.
     pub hub_endpoint: Option<String>,
     /// Sent to the model hub only; the variable `HF_TOKEN` when absent.
     pub token: Option<Secret>,
-    /// Fetched models; `<data_dir>/models` when absent.
+    /// Copies of models; `<data_dir>/models` when absent.
     #[schemars(with = "Option<String>")]
     pub cache_dir: Option<Utf8PathBuf>,
     /// Processors used for embedding; those of the cgroup when absent.
     pub threads: Option<usize>,
+}
+
+/// What the bytes of a model have to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected 64 hexadecimal digits, or a mapping of files to them")]
+pub enum ModelChecksums {
+    /// Of the archive that it comes in.
+    Archive(String),
+    /// Of some or all of its files, by their paths within it.
+    Files(BTreeMap<String, String>),
 }
 
 /// What is logged, and how.

@@ -177,6 +177,13 @@ impl Default for Jetstream {
     }
 }
 
+impl Jetstream {
+    /// The stream of jobs that wait or are in flight, of the deployment with this name. The operator asks for it too.
+    pub fn jobs_stream(name: &str) -> String {
+        format!("{name}-jobs")
+    }
+}
+
 /// Where a NATS server keeps a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Config, Index, Objects, Queue, error::ConfigProblem};
+use super::{Config, Index, ModelChecksums, Objects, Queue, error::ConfigProblem};
 
 /// Everything that would fail later, at a worse moment.
 pub(super) fn problems(config: &Config) -> Vec<ConfigProblem> {
@@ -113,7 +113,22 @@ fn relations(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
         "must be at least ingestworker.retry_min_ms",
     );
     // Leases are extended at a third of their time; shorter ones would run out on a busy machine.
+    need(ingestapi.stray_after_s >= 10, "ingestapi.stray_after_s", "must be at least 10");
     need(ingestworker.lease_ms >= 1000, "ingestworker.lease_ms", "must be at least 1000");
+}
+
+fn checksums(expected: Option<&ModelChecksums>, need: &mut impl FnMut(bool, &str, &str)) {
+    let is_checksum = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let reason = "must be 64 hexadecimal digits";
+    match expected {
+        None => {}
+        Some(ModelChecksums::Archive(checksum)) => need(is_checksum(checksum), "model.sha256", reason),
+        Some(ModelChecksums::Files(files)) => {
+            for (file, checksum) in files {
+                need(is_checksum(checksum), "model.sha256", &format!("of {file} {reason}"));
+            }
+        }
+    }
 }
 
 fn forms(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
@@ -125,8 +140,7 @@ fn forms(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
     let sizes = &config.cdnapi.variant_sizes;
     let ascending = sizes.windows(2).all(|pair| pair[0] < pair[1]) && sizes.first().is_some_and(|size| *size > 0);
     need(ascending, "cdnapi.variant_sizes", "must be one or more sizes above 0, ascending");
-    let hex = |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    need(config.model.sha256.as_ref().is_none_or(hex), "model.sha256", "must be 64 hexadecimal digits");
+    checksums(config.model.sha256.as_ref(), need);
     need(!config.model.source.trim().is_empty(), "model.source", "must name a model, for example bundled");
     if let Err(fault) = EnvFilter::builder().parse(&config.log.filter) {
         need(false, "log.filter", &format!("{:?} is no log filter: {fault}", config.log.filter));

@@ -1,4 +1,4 @@
-//! The admin port: metrics, and whether the process lives and is ready.
+//! The admin port: metrics, whether the process lives and is ready, and what it logs.
 
 use std::{
     fmt,
@@ -7,19 +7,31 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+    routing::get,
+};
 use futures::future::join_all;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    auth::Auth,
     extract::Json,
     kind::ProblemKind,
+    log_filter,
     problem::Problem,
     server::{Kit, ServeError, serve},
 };
-use crate::{config::Http, telemetry::Metrics};
+use crate::{
+    config::Http,
+    metrics::Exposition,
+    telemetry::{LogFilter, Metrics},
+};
 
 /// A check that doesn't answer is not ready.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -74,34 +86,39 @@ impl fmt::Debug for Readiness {
     }
 }
 
+/// What the admin port shows, and who may change something there.
 #[derive(Clone)]
-struct Admin {
-    metrics: Metrics,
-    readiness: Readiness,
-    shutdown: CancellationToken,
+pub struct AdminPort {
+    pub metrics: Metrics,
+    pub readiness: Readiness,
+    pub log_filter: LogFilter,
+    pub auth: Arc<Auth>,
+    /// Not ready from then on, so that no new requests are sent here while those under way end.
+    pub draining: CancellationToken,
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` until `stop`; not ready from `draining` on, so that no new requests are
-/// sent here while those under way end.
+/// Serves `/metrics`, `/healthz`, `/readyz` and `/log-filter` until `stop`.
 pub async fn serve_admin(
     listener: TcpListener,
     limits: &Http,
-    metrics: Metrics,
-    readiness: Readiness,
-    draining: CancellationToken,
+    port: AdminPort,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
+    let listen = listener.local_addr().map_err(|source| ServeError::Address { role: "admin".to_owned(), source })?;
+    let changes = log_filter::Changes { filter: port.log_filter.clone(), auth: port.auth.clone(), listen };
     let router = Router::new()
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(Admin { metrics, readiness, shutdown: draining });
+        .with_state(port)
+        .merge(log_filter::router(changes));
     serve("admin", listener, router, &Kit::admin(limits), stop).await
 }
 
-async fn show_metrics(State(admin): State<Admin>) -> Result<impl IntoResponse, Problem> {
-    let body = admin.metrics.encode().map_err(|fault| Problem::internal(&fault))?;
-    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], body))
+async fn show_metrics(State(admin): State<AdminPort>, headers: HeaderMap) -> Result<impl IntoResponse, Problem> {
+    let exposition = Exposition::wanted(&headers);
+    let body = admin.metrics.encode(exposition).map_err(|fault| Problem::internal(&fault))?;
+    Ok(([(header::CONTENT_TYPE, exposition.content_type()), (header::VARY, "accept")], body))
 }
 
 /// Alive: the process answers at all.
@@ -114,9 +131,9 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(State(admin): State<Admin>) -> Result<Json<Ready>, Problem> {
+async fn readyz(State(admin): State<AdminPort>) -> Result<Json<Ready>, Problem> {
     let mut not_ready = admin.readiness.not_ready().await;
-    if admin.shutdown.is_cancelled() {
+    if admin.draining.is_cancelled() {
         not_ready.push(NotReady { name: "shutdown", reason: "the process is ending".to_owned() });
     }
     if not_ready.is_empty() {

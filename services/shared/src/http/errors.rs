@@ -11,6 +11,7 @@ use axum::{
 };
 
 use super::{
+    faults,
     kind::ProblemKind,
     problem::{self, Problem},
     request_id,
@@ -82,13 +83,13 @@ fn detail(status: StatusCode, method: &Method, uri: &Uri) -> String {
     }
 }
 
-/// The answer when a handler panicked. What it said is logged under the request's id.
+/// The answer when a handler panicked. What it said is in the request's log line.
 pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Response<Body> {
     let message = payload
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
-    tracing::error!(panic = message, "a handler panicked");
+    faults::ours(format!("a handler panicked: {message}"));
     Problem::internal_logged().into_response()
 }

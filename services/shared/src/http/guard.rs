@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{Extensions, HeaderMap, StatusCode, Version, header, uri::Authority},
+    http::{Extensions, HeaderMap, StatusCode, Uri, Version, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -19,8 +19,10 @@ use tower_http::csrf::ProtectionError;
 use super::{
     auth::{Auth, Caller},
     body::Progress,
+    observe::ObservedSpans,
     problem::Problem,
 };
+use crate::metrics::limit::{Resource, Used};
 
 /// What [`identify`] needs.
 #[derive(Debug, Clone)]
@@ -33,7 +35,10 @@ pub(crate) struct Identify {
 /// event streams and slow readers don't use up the places.
 pub(crate) async fn limit_concurrency(State(permits): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     match permits.try_acquire() {
-        Ok(_permit) => next.run(request).await,
+        Ok(_permit) => {
+            let _used = Used::begin(Resource::Requests);
+            next.run(request).await
+        }
         Err(_) => Problem::overloaded(Duration::from_secs(1)).into_response(),
     }
 }
@@ -42,25 +47,25 @@ pub(crate) async fn limit_concurrency(State(permits): State<Arc<Semaphore>>, req
 pub(crate) async fn identify(State(identify): State<Identify>, mut request: Request, next: Next) -> Response {
     let caller = identify.auth.identify(request.headers(), identify.listen);
     // Open because it is on loopback: a page whose name was rebound to 127.0.0.1 must not get in through the browser.
-    if caller == (Caller::Open { guard_host: true }) && !names_loopback(&request) {
+    if caller == (Caller::Open { guard_host: true }) && !names_loopback(request.headers(), request.uri()) {
         return Problem::forbidden(
             "without API keys, this server answers to localhost only; make a key with `imagesearch keys create`, or set \
              auth.mode to none if something else guards it",
         )
         .into_response();
     }
-    if let Some(key_id) = caller.key_id() {
-        tracing::Span::current().record("key_id", key_id);
+    if let (Some(key_id), Some(observed)) = (caller.key_id(), request.extensions().get::<ObservedSpans>()) {
+        observed.key_id(key_id);
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
 }
 
-fn names_loopback(request: &Request) -> bool {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+pub(crate) fn names_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let named = |authority: &str| authority.parse::<Authority>().is_ok_and(|authority| is_loopback(authority.host()));
     // A request line with a whole URL overrules the header, so both have to be harmless.
-    host.is_some_and(named) && request.uri().authority().is_none_or(|authority| is_loopback(authority.host()))
+    host.is_some_and(named) && uri.authority().is_none_or(|authority| is_loopback(authority.host()))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -87,6 +87,30 @@ pub struct CreatedKey {
     pub record: KeyRecord,
 }
 
+impl CreatedKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn generate(name: &str, scopes: Scopes) -> Result<Self, KeyError> {
+        let id = hex::encode(random::<6>()?);
+        let key = format!("isk_{id}_{}", hex::encode(random::<32>()?));
+        let record = KeyRecord { id, name: name.to_owned(), scopes, created: Timestamp::now(), revoked: None };
+        Ok(Self { key: Secret::new(key), record })
+    }
+
+    /// A key that was made before, from its text; `None` when that is none.
+    pub fn known(key: &str, name: &str, scopes: Scopes, created: Timestamp) -> Option<Self> {
+        let record = KeyRecord { id: id_of(key)?.to_owned(), name: name.to_owned(), scopes, created, revoked: None };
+        Some(Self { key: Secret::new(key.to_owned()), record })
+    }
+
+    fn stored(&self) -> StoredKey {
+        let key = self.key.reveal();
+        StoredKey { record: self.record.clone(), sha256: sha256(key), session_sha256: sha256(&session_token(key)) }
+    }
+}
+
 /// The file of keys: what `imagesearch keys` works on.
 #[derive(Debug, Clone)]
 pub struct KeyFile {
@@ -118,15 +142,20 @@ impl KeyFile {
         if scopes.is_empty() {
             return Err(KeyError::NoScope);
         }
-        let id = hex::encode(random::<6>()?);
-        let key = format!("isk_{id}_{}", hex::encode(random::<32>()?));
-        let (sha256, session_sha256) = (sha256(&key), sha256(&session_token(&key)));
-        let record = KeyRecord { id, name: name.to_owned(), scopes, created: Timestamp::now(), revoked: None };
+        let created = CreatedKey::generate(name, scopes)?;
         self.change(|contents| {
-            contents.keys.push(StoredKey { record: record.clone(), sha256, session_sha256 });
+            contents.keys.push(created.stored());
             Ok(())
         })?;
-        Ok(CreatedKey { key: Secret::new(key), record })
+        Ok(created)
+    }
+
+    /// What the file holds with these keys: for whoever keeps it elsewhere.
+    ///
+    /// # Errors
+    /// None that is known of: a record can always be written as JSON.
+    pub fn contents(keys: &[CreatedKey]) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec_pretty(&Contents { keys: keys.iter().map(CreatedKey::stored).collect() })
     }
 
     /// Ends a key and its sessions: running servers refuse it within a second. Revoking twice changes nothing.
@@ -261,8 +290,7 @@ impl KeySet {
 
     /// The record of a key that is valid now.
     pub(crate) fn find(&self, key: &str) -> Option<&KeyRecord> {
-        let (id, _) = key.strip_prefix("isk_")?.split_once('_')?;
-        self.find_hash(id, &sha256(key), |stored| &stored.sha256)
+        self.find_hash(id_of(key)?, &sha256(key), |stored| &stored.sha256)
     }
 
     /// The record of the key that a session belongs to, as long as the key is valid.
@@ -282,6 +310,10 @@ impl KeySet {
 /// made by whoever reads the file.
 pub(crate) fn session_of(record: &KeyRecord, key: &str) -> String {
     format!("{}.{}", record.id, session_token(key))
+}
+
+fn id_of(key: &str) -> Option<&str> {
+    Some(key.strip_prefix("isk_")?.split_once('_')?.0)
 }
 
 fn session_token(key: &str) -> String {

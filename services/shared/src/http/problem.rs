@@ -10,7 +10,12 @@ use axum::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
-use super::{kind::ProblemKind, request_id, scope::Scope};
+use super::{
+    faults::{self, Chain},
+    kind::ProblemKind,
+    request_id,
+    scope::Scope,
+};
 
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -129,7 +134,7 @@ impl Problem {
     /// 503: a store doesn't answer. `store` is one of ours (`objects`, `queue`, `index`, `model`); the fault itself is
     /// logged, not sent.
     pub fn unavailable(store: &'static str, fault: &(dyn Error + 'static)) -> Self {
-        tracing::warn!(store, error = %Chain(fault), "store unavailable");
+        faults::of_store(store, Chain(fault).to_string());
         Self::new(ProblemKind::Unavailable, format!("the {store} store doesn't answer; try again shortly"))
             .with("store", store)
             .retry_after(Duration::from_secs(5))
@@ -137,7 +142,7 @@ impl Problem {
 
     /// 500: a fault of ours. It is logged here, with its causes; the client gets the request id to ask with.
     pub fn internal(fault: &(dyn Error + 'static)) -> Self {
-        tracing::error!(error = %Chain(fault), "request failed");
+        faults::ours(Chain(fault).to_string());
         Self::internal_logged()
     }
 
@@ -240,21 +245,6 @@ impl IntoResponse for Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.kind.title(), self.detail)
-    }
-}
-
-/// A fault with its causes, in one line.
-struct Chain<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(fault) = cause {
-            write!(formatter, ": {fault}")?;
-            cause = fault.source();
-        }
-        Ok(())
     }
 }
 

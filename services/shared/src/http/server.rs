@@ -34,10 +34,16 @@ use super::{
     observe::{self, Observer},
     socket::StallGuard,
 };
-use crate::{config::Http, telemetry::Metrics};
+use crate::{
+    config::Http,
+    metrics::limit::{self, Resource},
+    telemetry::Metrics,
+};
 
 /// Bodies of routes that set no limit of their own with [`DefaultBodyLimit::max`].
 const MAX_BODY_BYTES: usize = 1 << 20;
+/// Read from a connection at once; also bounds the headers of a request.
+const READ_BYTES: usize = 32 << 10;
 
 /// Below this many bytes, compressing costs more than it saves.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
@@ -91,6 +97,7 @@ impl Kit {
     /// Puts the middleware around `router`, as a server on `listen` has it.
     pub fn layer(&self, router: Router, listen: SocketAddr, shutdown: &CancellationToken) -> Router {
         let permits = Arc::new(Semaphore::new(self.limits.max_concurrent_requests));
+        limit::add(Resource::Requests, self.limits.max_concurrent_requests);
         let timeout = Duration::from_millis(self.limits.request_timeout_ms);
         let caller = guard::Identify { auth: self.auth.clone(), listen };
         router.layer(
@@ -213,6 +220,8 @@ async fn connection(accepted: Accepted, router: Router, limits: Http, watcher: W
         .timer(TokioTimer::new())
         // Also how long a kept-alive connection may be quiet.
         .header_read_timeout(idle)
+        // The parser of forms takes as much as this buffer holds, so that an upload has it several times over.
+        .max_buf_size(READ_BYTES)
         .serve_connection(io, service);
     if let Err(fault) = watcher.watch(connection).await {
         tracing::debug!(%peer, error = %fault, "connection ended early");

@@ -1,4 +1,5 @@
-//! One JSON object a line, flat: time, level, target, message, the event's fields and those of the spans around it.
+//! One JSON object a line, flat: time, level, target, message, the ids of the trace, the event's fields and those of the
+//! spans around it.
 //! tracing-subscriber's own nests the spans, so that `request_id` would be at another place in every line.
 
 use std::fmt;
@@ -15,6 +16,8 @@ use tracing_subscriber::{
     },
     registry::LookupSpan,
 };
+
+use super::context;
 
 pub(super) struct Json;
 
@@ -37,6 +40,10 @@ where
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 line.0.extend(serde_json::from_str::<Map<String, Value>>(&fields.fields).unwrap_or_default());
             }
+        }
+        if let Some((trace_id, span_id)) = context::current_ids() {
+            line.0.insert("trace_id".to_owned(), trace_id.to_string().into());
+            line.0.insert("span_id".to_owned(), span_id.to_string().into());
         }
         // Last, so that what the event says about itself wins over its spans.
         event.record(&mut line);
@@ -90,47 +97,26 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use serde_json::Value;
+
+    use crate::telemetry::{
+        LogFilter, TRACE,
+        testing::{logged, logged_beside},
+        traced,
     };
-
-    use tracing_subscriber::layer::SubscriberExt;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn a_line_is_flat_and_carries_the_fields_of_its_spans() {
-        let sink = Sink::default();
-        let writer = sink.clone();
-        let layer = tracing_subscriber::fmt::layer()
-            .fmt_fields(JsonFields::new())
-            .event_format(Json)
-            .with_writer(move || writer.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let lines = logged("info", || {
             let span = tracing::info_span!("request", request_id = "r-1", key_id = tracing::field::Empty);
             let _entered = span.enter();
             span.record("key_id", "k-1");
             tracing::warn!(status = 503, error = "disk \"full\"", "not\nstored");
         });
-        let bytes = sink.0.lock().expect("not poisoned").clone();
-        let text = String::from_utf8(bytes).expect("UTF-8");
-        assert_eq!(text.lines().count(), 1);
-        let line: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(lines.len(), 1);
+        let line = &lines[0];
         for (name, value) in [
             ("level", Value::from("WARN")),
             ("message", "not\nstored".into()),
@@ -142,5 +128,25 @@ mod tests {
             assert_eq!(line[name], value, "{name}");
         }
         assert!(line["time"].is_string() && line["target"].is_string());
+        assert!(line.get("trace_id").is_none());
+    }
+
+    #[test]
+    fn a_line_within_a_trace_has_its_ids_and_nothing_else_of_it() {
+        let provider = SdkTracerProvider::builder().build();
+        let filter = LogFilter::new("trace").expect("a filter");
+        let lines = logged_beside(&filter, vec![traced(provider.tracer("test"))], || {
+            let request = tracing::info_span!("request", request_id = "r-1");
+            let traced = tracing::info_span!(target: TRACE, "GET /images", http.route = "/images");
+            traced.in_scope(|| request.in_scope(|| tracing::info!("one")));
+            request.in_scope(|| traced.in_scope(|| tracing::info!("other")));
+        });
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        for line in lines {
+            assert_eq!(line["request_id"], "r-1");
+            assert_eq!(line["trace_id"].as_str().map(str::len), Some(32));
+            assert_eq!(line["span_id"].as_str().map(str::len), Some(16));
+            assert!(line.get("http.route").is_none(), "{line}");
+        }
     }
 }

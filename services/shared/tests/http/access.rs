@@ -1,6 +1,9 @@
 //! Keys, scopes, sessions, and the ways in that must stay shut.
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    os::unix::fs::{PermissionsExt, symlink},
+    time::Duration,
+};
 
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -242,4 +245,46 @@ async fn a_keys_file_that_can_not_be_read_stops_the_start_but_not_a_running_serv
     let mut config = Config::default();
     config.auth.keys_file = Some(path.into());
     assert!(Auth::open(&config).unwrap_err().to_string().contains("keys.json"));
+}
+
+/// Puts a state of the keys file there as a mounted Secret has it: `keys.json` is a link into `..data`, a link to a folder
+/// of that state, which is swapped in one step. The former folder goes afterwards.
+fn mount(folder: &camino::Utf8Path, state: &str, keys: &[u8]) {
+    let former = std::fs::read_link(folder.join("..data")).ok();
+    std::fs::create_dir(folder.join(state)).unwrap();
+    std::fs::write(folder.join(state).join("keys.json"), keys).unwrap();
+    symlink(state, folder.join("..data_tmp")).unwrap();
+    std::fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    match former {
+        Some(former) => std::fs::remove_dir_all(folder.join(former.to_str().unwrap())).unwrap(),
+        None => symlink("..data/keys.json", folder.join("keys.json")).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn keys_in_a_mounted_secret_are_read_again_when_it_is_swapped() {
+    let (made, mounted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [made, mounted] = [&made, &mounted].map(|folder| camino::Utf8Path::from_path(folder.path()).unwrap());
+    let keys = shared::http::KeyFile::at(made.join("keys.json"));
+    let states: Vec<_> = ["first", "second"]
+        .map(|name| {
+            let created = keys.create(name, [Scope::Read].into()).unwrap();
+            (created.record.id, created.key.reveal().to_owned(), std::fs::read(keys.path()).unwrap())
+        })
+        .into();
+    mount(mounted, "..2026_01", &states[0].2);
+
+    let world = World::with(|config| config.auth.keys_file = Some(mounted.join("keys.json"))).await;
+    let read = |key: &str| world.client.get(world.url("/read")).bearer_auth(key);
+    assert_eq!(read(&states[0].1).send().await.unwrap().status(), 200);
+    assert_eq!(read(&states[1].1).send().await.unwrap().status(), 401);
+
+    mount(mounted, "..2026_02", &states[1].2);
+    becomes(200, || read(&states[1].1)).await;
+    assert_eq!(read(&states[0].1).send().await.unwrap().status(), 200);
+
+    keys.revoke(&states[0].0).unwrap();
+    mount(mounted, "..2026_03", &std::fs::read(keys.path()).unwrap());
+    becomes(401, || read(&states[0].1)).await;
+    assert_eq!(read(&states[1].1).send().await.unwrap().status(), 200);
 }

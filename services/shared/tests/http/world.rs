@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) client: reqwest::Client,
     pub(crate) keys: KeyFile,
+    pub(crate) auth: Arc<Auth>,
     pub(crate) metrics: Metrics,
     pub(crate) gate: Arc<Gate>,
     pub(crate) shutdown: CancellationToken,
@@ -80,11 +81,11 @@ impl World {
         let address = listener.local_addr().unwrap();
         let gate = Arc::new(Gate::default());
         let shutdown = CancellationToken::new();
-        let router = routes(gate.clone()).merge(Router::from(session::router(auth)));
+        let router = routes(gate.clone()).merge(Router::from(session::router(auth.clone())));
         let stop = shutdown.clone();
         let server = tokio::spawn(async move { serve("test", listener, router, &kit, stop).await });
         let keys = KeyFile::at(config.keys_file());
-        Self { address, client: reqwest::Client::new(), keys, metrics, gate, shutdown, server, folder }
+        Self { address, client: reqwest::Client::new(), keys, auth, metrics, gate, shutdown, server, folder }
     }
 
     /// Another server over the same files.

@@ -15,13 +15,13 @@
 use milvus::v2::FieldData;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use shared::{
-    ImageDocument, ImageFacts,
-    filter::{Field, words},
-};
+use shared::{ImageDocument, ImageFacts, filter::Field};
 
 use super::{
-    super::{IndexError, Point},
+    super::{
+        IndexError, Point,
+        terms::{Says, say_all},
+    },
     client::unavailable,
 };
 
@@ -49,21 +49,6 @@ const LONGEST_TERM: usize = 33;
 pub(super) const ABSENT_TIME: i64 = i64::MIN / 2;
 /// Below any width, height or ratio.
 pub(super) const ABSENT_NUMBER: f64 = -1.0;
-
-/// What a term says of its field.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Says {
-    /// It has this value, or this element.
-    Is,
-    /// It has this word.
-    HasWord,
-    /// It is there.
-    IsPresent,
-    /// It is a number.
-    IsNumber,
-    /// It is this truth value, which is not the text `true` or `false`.
-    IsTruth(bool),
-}
 
 /// One thing that can be said of a field: a text that needs no escaping, and the column that it is in.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,40 +175,8 @@ pub(super) fn to_document(text: &str) -> Result<ImageDocument, IndexError> {
 
 fn terms(document: &ImageDocument) -> Vec<Term> {
     let mut terms = Vec::new();
-    text_terms(&mut terms, &Field::ContentType, &document.content_type);
-    if let Some(name) = &document.name {
-        text_terms(&mut terms, &Field::Name, name);
-    }
-    if let Some(caption) = &document.metadata.caption {
-        text_terms(&mut terms, &Field::Caption, caption);
-    }
-    if let Some(facts) = &document.facts {
-        let says = [Says::IsTruth(facts.partial), Says::IsPresent];
-        terms.extend(says.map(|says| Term::new(&Field::Partial, says, "")));
-    }
-    if !document.metadata.tags.is_empty() {
-        terms.push(Term::new(&Field::Tags, Says::IsPresent, ""));
-    }
-    terms.extend(document.metadata.tags.iter().map(|tag| Term::new(&Field::Tags, Says::Is, tag)));
-    for (name, value) in &document.metadata.fields {
-        custom_terms(&mut terms, &Field::Custom(name.clone()), value);
-    }
+    say_all(document, |field, says, value| terms.push(Term::new(field, says, value)));
     terms.sort_unstable();
     terms.dedup();
     terms
-}
-
-fn text_terms(terms: &mut Vec<Term>, field: &Field, text: &str) {
-    terms.extend([Term::new(field, Says::IsPresent, ""), Term::new(field, Says::Is, text)]);
-    terms.extend(words(text).map(|word| Term::new(field, Says::HasWord, &word)));
-}
-
-fn custom_terms(terms: &mut Vec<Term>, field: &Field, value: &Value) {
-    let says = match value {
-        Value::String(text) => return text_terms(terms, field, text),
-        Value::Bool(truth) => Says::IsTruth(*truth),
-        Value::Number(_) => Says::IsNumber,
-        _ => return,
-    };
-    terms.extend([says, Says::IsPresent].map(|says| Term::new(field, says, "")));
 }

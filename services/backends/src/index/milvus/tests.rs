@@ -17,7 +17,7 @@ use tokio::{runtime::Handle, task::block_in_place};
 use super::{
     super::{ListQuery, Order, Point, conformance::*},
     schema::collection_name,
-    server::{Fresh, Server, answers},
+    server::{Fresh, answers},
     *,
 };
 
@@ -95,9 +95,9 @@ async fn another_client_sees_every_change_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_away_fails_calls_in_time_and_works_again_when_it_is_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path(), true, Vec::new()).answers().await;
+    let mut server = servers::milvus(&[]).await;
     let settings = config::Milvus { url: server.url(), timeout_ms: 2000, ..config::Milvus::default() };
+    answers(&settings).await;
     let index = MilvusIndex::open(&settings).await.unwrap();
     let collection = collection(&index).await;
     let point = point("kept", 0.5);
@@ -125,7 +125,7 @@ async fn a_server_that_is_away_fails_calls_in_time_and_works_again_when_it_is_ba
     let longest = Duration::from_millis(settings.timeout_ms + 500) * failures.len() as u32;
     assert!(started.elapsed() < longest, "{:?}", started.elapsed());
 
-    server.restart(folder.path());
+    server.restart().await;
     let started = Instant::now();
     while index.ready().await.is_err() {
         assert!(started.elapsed() < Duration::from_mins(2), "Milvus is not back");
@@ -156,9 +156,9 @@ async fn a_server_that_asks_for_a_certificate_and_a_user_is_reached_with_them_al
     let folder = tempfile::tempdir().unwrap();
     let path = Utf8Path::from_path(folder.path()).unwrap();
     certificates(path);
-    let environment = [("TLS_FOLDER", path.as_str()), ("TLS_MODE", "2"), ("AUTHORIZATION", "true")];
-    let environment = environment.map(|(name, value)| (format!("MILVUS_{name}"), value.to_owned()));
-    let server = Server::start(&folder.path().join("server"), true, environment.into());
+    let environment =
+        [("MILVUS_TLS_FOLDER", path.as_str()), ("MILVUS_TLS_MODE", "2"), ("MILVUS_AUTHORIZATION", "true")];
+    let server = servers::milvus(&environment).await;
     let settings = config::Milvus {
         url: server.url().replace("http:", "https:"),
         user: Some("root".into()),

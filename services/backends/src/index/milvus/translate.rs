@@ -10,7 +10,10 @@ use shared::{
     filter::{Field, Filter, Operator, Value, words},
 };
 
-use super::row::{ABSENT_TIME, ALL_TERMS, CAPTURED, CREATED, ID, NUMBERS, Says, Term, number_name, terms_column};
+use super::{
+    super::terms::Says,
+    row::{ABSENT_TIME, ALL_TERMS, CAPTURED, CREATED, ID, NUMBERS, Term, number_name, terms_column},
+};
 
 /// Passes no row: every row has an id.
 pub(super) const NOTHING: &str = "id == \"\"";

@@ -14,12 +14,15 @@ use qdrant_edge::{
     external::uuid,
 };
 use sha2::{Digest, Sha256};
-use shared::{
-    ImageDocument, ImageId,
-    filter::{Field, words},
-};
+use shared::{ImageDocument, ImageId, filter::Field};
 
-use super::{super::IndexError, unavailable};
+use super::{
+    super::{
+        IndexError,
+        terms::{Says, say_all},
+    },
+    unavailable,
+};
 
 pub(super) const TERMS: &str = "terms";
 const DOCUMENT: &str = "document";
@@ -30,17 +33,6 @@ const LONGEST_VALUE: usize = 64;
 
 /// 0001-01-01T00:00:00Z; qdrant's times don't reach further back.
 const EARLIEST_US: i64 = -62_135_596_800_000_000;
-
-/// What a term says of its field.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Says {
-    /// It has this value, or this element.
-    Is,
-    /// It has this word.
-    HasWord,
-    /// It is there.
-    IsPresent,
-}
 
 /// The point of an image: the first 16 bytes of its id in the layout of UUID version 8 (RFC 9562), which keeps their
 /// order but for the six bits that name the version. The whole id is in the document.
@@ -122,14 +114,11 @@ pub(super) fn term(field: &Field, says: Says, value: &str) -> String {
     };
     match says {
         Says::IsPresent => format!("{name}*"),
+        Says::IsNumber => format!("{name}#"),
+        Says::IsTruth(truth) => format!("{name}?{truth}"),
         Says::HasWord => format!("{name}:{}", short(value)),
         Says::Is => format!("{name}={}", short(value)),
     }
-}
-
-/// Truth values have their own terms, apart from the texts `true` and `false`.
-pub(super) fn truth_term(field: &Field, value: bool) -> String {
-    format!("{}?{value}", term(field, Says::IsPresent, ""))
 }
 
 fn short(value: &str) -> std::borrow::Cow<'_, str> {
@@ -138,38 +127,13 @@ fn short(value: &str) -> std::borrow::Cow<'_, str> {
 
 fn terms(document: &ImageDocument) -> Vec<String> {
     let mut terms = Vec::new();
-    text_terms(&mut terms, &Field::ContentType, &document.content_type);
-    if let Some(name) = &document.name {
-        text_terms(&mut terms, &Field::Name, name);
-    }
-    if let Some(caption) = &document.metadata.caption {
-        text_terms(&mut terms, &Field::Caption, caption);
-    }
-    if let Some(facts) = &document.facts {
-        terms.extend([truth_term(&Field::Partial, facts.partial), term(&Field::Partial, Says::IsPresent, "")]);
-    }
-    if !document.metadata.tags.is_empty() {
-        terms.push(term(&Field::Tags, Says::IsPresent, ""));
-    }
-    terms.extend(document.metadata.tags.iter().map(|tag| term(&Field::Tags, Says::Is, tag)));
-    for (name, value) in &document.metadata.fields {
-        custom_terms(&mut terms, &Field::Custom(name.clone()), value);
-    }
+    say_all(document, |field, says, value| {
+        // Numbers have keys of their own.
+        if says != Says::IsNumber {
+            terms.push(term(field, says, value));
+        }
+    });
     terms.sort_unstable();
     terms.dedup();
     terms
-}
-
-fn text_terms(terms: &mut Vec<String>, field: &Field, text: &str) {
-    terms.extend([term(field, Says::IsPresent, ""), term(field, Says::Is, text)]);
-    terms.extend(words(text).map(|word| term(field, Says::HasWord, &word)));
-}
-
-fn custom_terms(terms: &mut Vec<String>, field: &Field, value: &serde_json::Value) {
-    match value {
-        serde_json::Value::String(text) => text_terms(terms, field, text),
-        serde_json::Value::Bool(truth) => terms.extend([term(field, Says::IsPresent, ""), truth_term(field, *truth)]),
-        serde_json::Value::Number(_) => terms.push(term(field, Says::IsPresent, "")),
-        _ => {}
-    }
 }

@@ -9,7 +9,10 @@ use shared::{
     filter::{Field, Filter, Operator, Value, words},
 };
 
-use super::payload::{Says, TERMS, key, point_id, term, time_us, truth_term};
+use super::{
+    super::terms::Says,
+    payload::{TERMS, key, point_id, term, time_us},
+};
 
 pub(super) fn to_edge(filter: &Filter) -> EdgeFilter {
     EdgeFilter::new_must(condition(filter))
@@ -48,7 +51,7 @@ fn equal(field: &Field, value: &Value) -> Condition {
         (Field::Name | Field::Caption | Field::ContentType | Field::Custom(_), Value::Text(text)) => {
             has_term(term(field, Says::Is, text))
         }
-        (Field::Partial | Field::Custom(_), Value::Boolean(truth)) => has_term(truth_term(field, *truth)),
+        (Field::Partial | Field::Custom(_), Value::Boolean(truth)) => has_term(term(field, Says::IsTruth(*truth), "")),
         _ => ordered(field, Operator::Equal, value),
     }
 }

@@ -69,7 +69,7 @@ impl Folder {
 }
 
 /// The next `left_bytes` of a file.
-pub(super) fn file_stream(file: File, left_bytes: u64, what: String) -> ObjectStream {
+fn file_stream(file: File, left_bytes: u64, what: String) -> ObjectStream {
     stream::try_unfold((file, left_bytes, what), |(mut file, left_bytes, what)| async move {
         if left_bytes == 0 {
             return Ok(None);

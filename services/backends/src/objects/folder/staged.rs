@@ -1,15 +1,14 @@
 //! An object on its way in. Small ones wait in memory, so that an upload that is refused or cut off early never touches
 //! the disk; larger ones go to a file in the staging folder.
 
-use std::{fs::File, io::Write, sync::Arc};
+use std::{io::Write, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, stream};
 use tempfile::NamedTempFile;
 
-use super::{blocking, fault, reading::file_stream, writing::Folder};
-use crate::objects::{ObjectError, ObjectKey, ObjectStream, PutCondition, StagedObject};
+use super::{blocking, fault, writing::Folder};
+use crate::objects::{ObjectError, ObjectKey, PutCondition, StagedObject};
 
 /// Kept in memory for one object before it is written.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -24,7 +23,6 @@ pub(super) struct FolderStaged {
 #[derive(Default)]
 struct Content {
     file: Option<NamedTempFile>,
-    written_bytes: u64,
     buffer: BytesMut,
 }
 
@@ -56,22 +54,6 @@ impl StagedObject for FolderStaged {
         Ok(())
     }
 
-    async fn reader(&mut self) -> Result<ObjectStream, ObjectError> {
-        let mut content = self.take()?;
-        if content.file.is_some() {
-            content = self.flush(content).await?;
-        }
-        let stream = match &content.file {
-            Some(file) => {
-                let again = File::open(file.path()).map_err(|error| fault(WHAT, error))?;
-                file_stream(again, content.written_bytes, WHAT.into())
-            }
-            None => stream::iter([Ok(Bytes::copy_from_slice(&content.buffer))]).boxed(),
-        };
-        self.content = Some(content);
-        Ok(stream)
-    }
-
     async fn commit(mut self: Box<Self>, key: &ObjectKey) -> Result<(), ObjectError> {
         let content = self.take()?;
         let (folder, key) = (self.folder.clone(), key.clone());
@@ -90,7 +72,6 @@ impl Content {
             None => self.file.insert(folder.stage().map_err(|error| fault(WHAT, error))?),
         };
         file.write_all(&self.buffer).map_err(|error| fault(WHAT, error))?;
-        self.written_bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }

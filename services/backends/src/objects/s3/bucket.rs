@@ -16,8 +16,10 @@ use aws_sdk_s3::{
     types::ServerSideEncryption,
 };
 use bytes::{Bytes, BytesMut};
+use camino::Utf8PathBuf;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::{connection::deadline, fault::status};
 use crate::objects::{ETag, ObjectError, ObjectInfo, ObjectKey, ObjectStream, PutCondition};
@@ -34,7 +36,12 @@ pub(super) struct Bucket {
     pub(super) place: String,
     pub(super) encryption: Option<ServerSideEncryption>,
     pub(super) kms_key_id: Option<String>,
+    /// Where parts wait while they are filled.
+    pub(super) folder: Utf8PathBuf,
     pub(super) part_bytes: usize,
+    /// For parts of uploads that are brought back into memory to be sent. Who has one waits for the store alone, within its
+    /// deadline, never for a client or for a second place: so everybody gets a turn.
+    pub(super) places: Semaphore,
     /// How long an answer, or the next piece of one, may take.
     pub(super) timeout: Duration,
 }
@@ -189,18 +196,13 @@ impl Bucket {
         request.send().await.map(drop).map_err(|error| self.fault(path, error))
     }
 
-    /// Streams what must be there.
-    pub(super) async fn read_path(&self, path: String) -> Result<ObjectStream, ObjectError> {
-        let found = self.client.get_object().bucket(&self.name).key(&path).send().await;
-        let found = found.map_err(|error| self.fault(&path, error))?;
-        Ok(self.pieces(found.body, path))
-    }
-
     /// Writes a few bytes aside, and reads them back.
     pub(super) async fn write_and_read(&self) -> Result<(), ObjectError> {
         let path = format!("{}ready", self.staging());
         self.put(&path, Bytes::from_static(b"ready"), &PutCondition::None).await?;
-        self.read_path(path).await?.try_for_each(async |_| Ok(())).await
+        let found = self.client.get_object().bucket(&self.name).key(&path).send().await;
+        let found = found.map_err(|error| self.fault(&path, error))?;
+        self.pieces(found.body, path).try_for_each(async |_| Ok(())).await
     }
 
     pub(super) fn info(

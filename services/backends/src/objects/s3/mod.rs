@@ -4,17 +4,21 @@
 mod bucket;
 mod connection;
 mod fault;
+mod folder;
 mod listing;
 mod opening;
+mod part;
 mod staged;
 
 use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use camino::Utf8Path;
 use futures::stream::BoxStream;
 use shared::config;
 
+pub use self::folder::S3Folder;
 use self::{bucket::Bucket, staged::S3Staged};
 use super::{ETag, ObjectError, ObjectInfo, ObjectKey, ObjectStore, ObjectStream, PutCondition, StagedObject};
 
@@ -24,12 +28,13 @@ pub struct S3Store {
 
 impl S3Store {
     /// Opens the store: finds or makes the bucket, and makes sure that conditional writes hold. What uploads that died have
-    /// left for more than a day is removed meanwhile.
+    /// left for more than a day is removed meanwhile. Parts of uploads that are being filled wait in `folder`, which is made
+    /// when the first one needs it.
     ///
     /// # Errors
     /// `Unavailable` when the store can't be reached, refuses, has no such bucket, or ignores conditions.
-    pub async fn open(config: &config::S3) -> Result<Self, ObjectError> {
-        Ok(Self { bucket: opening::open(config).await? })
+    pub async fn open(config: &config::S3, folder: &Utf8Path) -> Result<Self, ObjectError> {
+        Ok(Self { bucket: opening::open(config, folder).await? })
     }
 }
 

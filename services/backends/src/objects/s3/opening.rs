@@ -7,9 +7,11 @@ use aws_sdk_s3::{
     types::{BucketLocationConstraint, CreateBucketConfiguration, ServerSideEncryption},
 };
 use bytes::Bytes;
+use camino::Utf8Path;
 use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use shared::config::S3;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{bucket::Bucket, connection::connect};
@@ -17,12 +19,14 @@ use crate::objects::{ETag, ObjectError, PutCondition};
 
 /// Requests that race for one condition: a store that checks it without a lock lets several of them through.
 const RACERS: usize = 4;
+/// Parts of uploads that are in memory at once, to be sent.
+const SENDING_BYTES: u64 = 16 << 20;
 const LEFT_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// Leftovers that one start looks at, of each kind; the next one goes on.
 const MAX_PAGES: usize = 10;
 
-pub(super) async fn open(config: &S3) -> Result<Arc<Bucket>, ObjectError> {
-    let bucket = Arc::new(bucket_of(config).await?);
+pub(super) async fn open(config: &S3, folder: &Utf8Path) -> Result<Arc<Bucket>, ObjectError> {
+    let bucket = Arc::new(bucket_of(config, folder).await?);
     find_or_make(&bucket, config).await?;
     prove_conditions(&bucket).await?;
     let swept = bucket.clone();
@@ -34,24 +38,26 @@ pub(super) async fn open(config: &S3) -> Result<Arc<Bucket>, ObjectError> {
     Ok(bucket)
 }
 
-pub(super) async fn bucket_of(config: &S3) -> Result<Bucket, ObjectError> {
+pub(super) async fn bucket_of(config: &S3, folder: &Utf8Path) -> Result<Bucket, ObjectError> {
     Ok(Bucket {
         client: connect(config).await?,
         name: config.bucket.clone(),
-        prefix: folder(config.prefix.as_deref().unwrap_or_default()),
+        prefix: as_folder(config.prefix.as_deref().unwrap_or_default()),
         place: match &config.endpoint {
             Some(endpoint) => format!("bucket {} at {}", config.bucket, without_user(endpoint)),
             None => format!("bucket {} at AWS, {}", config.bucket, config.region),
         },
         encryption: config.server_side_encryption.as_deref().map(ServerSideEncryption::from),
         kms_key_id: config.kms_key_id.clone(),
+        folder: folder.to_owned(),
         part_bytes: config.part_size_bytes as usize,
+        places: Semaphore::new((SENDING_BYTES / config.part_size_bytes).max(1) as usize),
         timeout: Duration::from_millis(config.timeout_ms),
     })
 }
 
 /// A prefix is a folder, with or without a closing `/`.
-fn folder(prefix: &str) -> String {
+fn as_folder(prefix: &str) -> String {
     match prefix.trim_matches('/') {
         "" => String::new(),
         folder => format!("{folder}/"),

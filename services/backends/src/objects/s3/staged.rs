@@ -1,18 +1,19 @@
-//! An object on its way in. What fits into one part waits in memory and is put as a whole; of a larger one, each full part
+//! An object on its way in. What fits into one part waits here and is put as a whole; of a larger one, each full part
 //! becomes an object of its own, aside, and the store puts them together under the key, without their coming back here.
 //!
-//! The parts are no multipart upload from the start, since that needs the key, and can't be read before it ends.
+//! The parts are no multipart upload from the start, since that needs the key.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use async_trait::async_trait;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::SemaphorePermit;
 use uuid::Uuid;
 
-use super::bucket::Bucket;
-use crate::objects::{ObjectError, ObjectKey, ObjectStream, PutCondition, StagedObject};
+use super::{bucket::Bucket, part::Part};
+use crate::objects::{ObjectError, ObjectKey, PutCondition, StagedObject};
 
 /// The parts that S3 takes at most.
 const MAX_PARTS: usize = 10_000;
@@ -22,7 +23,8 @@ const WHAT: &str = "an upload";
 
 pub(super) struct S3Staged {
     parts: Parts,
-    buffer: BytesMut,
+    /// The one that is being filled.
+    part: Part,
     /// Not after a write that failed or was given up half way: what is there can't be trusted then.
     is_whole: bool,
 }
@@ -46,7 +48,7 @@ struct Assembly {
 impl S3Staged {
     pub(super) fn new(bucket: Arc<Bucket>) -> Self {
         let parts = Parts { bucket, id: Uuid::new_v4(), count: 0 };
-        Self { parts, buffer: BytesMut::new(), is_whole: true }
+        Self { parts, part: Part::default(), is_whole: true }
     }
 
     fn need_whole(&self) -> Result<(), ObjectError> {
@@ -57,20 +59,19 @@ impl S3Staged {
     }
 
     async fn send_part(&mut self) -> Result<(), ObjectError> {
-        self.is_whole = false;
-        let part = self.buffer.split().freeze();
         let path = self.parts.path(self.parts.count);
         self.parts.count += 1;
-        self.parts.bucket.put(&path, part, &PutCondition::None).await?;
-        self.is_whole = true;
+        let bucket = &self.parts.bucket;
+        let (part, _place) = load(bucket, mem::take(&mut self.part)).await?;
+        bucket.put(&path, part, &PutCondition::None).await?;
         Ok(())
     }
 
     fn size_bytes(&self) -> u64 {
-        (self.parts.count * self.parts.bucket.part_bytes + self.buffer.len()) as u64
+        (self.parts.count * self.parts.bucket.part_bytes + self.part.len()) as u64
     }
 
-    /// Puts the parts and what is left in memory together under the key.
+    /// Puts the parts, of which the last is still here, together under the key.
     async fn assemble(&mut self, key: &ObjectKey) -> Result<(), ObjectError> {
         let (size_bytes, limit_bytes) = (self.size_bytes(), (MAX_PARTS * self.parts.bucket.part_bytes) as u64);
         if size_bytes > limit_bytes {
@@ -79,8 +80,9 @@ impl S3Staged {
         let mut assembly = Assembly::begin(self.parts.bucket.clone(), key).await?;
         let copies = (0..self.parts.count).map(|number| assembly.copy(number, self.parts.path(number)));
         let mut parts: Vec<_> = stream::iter(copies).buffered(AT_ONCE).try_collect().await?;
-        if !self.buffer.is_empty() {
-            parts.push(assembly.add(self.parts.count, self.buffer.split().freeze()).await?);
+        let (last, _place) = load(&self.parts.bucket, mem::take(&mut self.part)).await?;
+        if !last.is_empty() {
+            parts.push(assembly.add(self.parts.count, last).await?);
         }
         assembly.complete(parts, size_bytes).await
     }
@@ -90,33 +92,24 @@ impl S3Staged {
 impl StagedObject for S3Staged {
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), ObjectError> {
         self.need_whole()?;
+        self.is_whole = false;
         loop {
-            let room = self.parts.bucket.part_bytes - self.buffer.len();
-            self.buffer.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            let room = self.parts.bucket.part_bytes - self.part.len();
+            self.part.write(bytes.split_to(room.min(bytes.len())), &self.parts.bucket.folder).await?;
             if bytes.is_empty() {
+                self.is_whole = true;
                 return Ok(());
             }
             self.send_part().await?;
         }
     }
 
-    async fn reader(&mut self) -> Result<ObjectStream, ObjectError> {
-        self.need_whole()?;
-        let bucket = self.parts.bucket.clone();
-        let paths: Vec<_> = (0..self.parts.count).map(|number| self.parts.path(number)).collect();
-        let parts = stream::iter(paths).then(move |path| {
-            let bucket = bucket.clone();
-            async move { bucket.read_path(path).await }
-        });
-        let buffer = Bytes::copy_from_slice(&self.buffer);
-        Ok(parts.try_flatten().chain(stream::iter([Ok(buffer)])).boxed())
-    }
-
     async fn commit(mut self: Box<Self>, key: &ObjectKey) -> Result<(), ObjectError> {
         self.need_whole()?;
         if self.parts.count == 0 {
             let bucket = &self.parts.bucket;
-            bucket.put(&bucket.path(key), self.buffer.split().freeze(), &PutCondition::None).await?;
+            let (bytes, _place) = load(bucket, mem::take(&mut self.part)).await?;
+            bucket.put(&bucket.path(key), bytes, &PutCondition::None).await?;
             return Ok(());
         }
         self.assemble(key).await?;
@@ -146,6 +139,16 @@ impl Drop for Parts {
             runtime.spawn(remove(self.bucket.clone(), paths));
         }
     }
+}
+
+/// Brings a part into memory, once it has a place there.
+async fn load(bucket: &Bucket, part: Part) -> Result<(Bytes, Option<SemaphorePermit<'_>>), ObjectError> {
+    if part.is_in_memory() {
+        return Ok((part.into_bytes(&bucket.folder).await?, None));
+    }
+    let place = bucket.places.acquire().await;
+    let place = place.map_err(|closed| bucket.unavailable(WHAT, "the process is ending", closed))?;
+    Ok((part.into_bytes(&bucket.folder).await?, Some(place)))
 }
 
 /// Best effort: what stays is removed when it is a day old.

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{
     S3Store,
     opening::{bucket_of, remove_leftovers},
-    server::{ENDPOINT, Server, free_ports, settings, settings_at},
+    server::{settings, settings_at},
 };
 use crate::objects::{ObjectError, ObjectKey, ObjectStore, PutCondition, conformance::conformance};
 
@@ -28,15 +28,20 @@ fn key(text: &str) -> ObjectKey {
     ObjectKey::new(text).unwrap()
 }
 
+/// For parts of uploads; made when it is needed.
+fn folder() -> Utf8PathBuf {
+    Utf8PathBuf::from_path_buf(std::env::temp_dir()).unwrap().join("imagesearch-tests-uploads")
+}
+
 async fn opened() -> S3Store {
-    opened_at(&settings()).await
+    opened_at(&settings().await).await
 }
 
 /// A server that has just been started listens before it can write.
 async fn opened_at(settings: &S3) -> S3Store {
     let started = Instant::now();
     loop {
-        match S3Store::open(settings).await {
+        match S3Store::open(settings, &folder()).await {
             Ok(store) => return store,
             Err(error) => assert!(started.elapsed() < Duration::from_mins(1), "{error}: {error:?}"),
         }
@@ -80,7 +85,7 @@ async fn the_bucket_keeps_the_contract() {
 #[tokio::test]
 async fn encrypted_objects_keep_the_contract() {
     conformance(async || {
-        let mut settings = settings();
+        let mut settings = settings().await;
         settings.server_side_encryption = Some("AES256".into());
         Arc::new(opened_at(&settings).await) as Arc<dyn ObjectStore>
     })
@@ -101,7 +106,7 @@ async fn count_one_more(store: &S3Store) {
 
 #[tokio::test]
 async fn of_two_clients_who_swap_at_once_each_counts_once() {
-    let settings = settings();
+    let settings = settings().await;
     let clients = [opened_at(&settings).await, opened_at(&settings).await];
     let at = key("counter");
     let firsts = join_all(clients.iter().map(|client| client.put(&at, "0".into(), PutCondition::Absent))).await;
@@ -113,23 +118,23 @@ async fn of_two_clients_who_swap_at_once_each_counts_once() {
 
 #[tokio::test]
 async fn a_large_upload_becomes_one_object_and_leaves_no_parts() {
-    let mut settings = settings();
+    let mut settings = settings().await;
     settings.prefix = settings.prefix.map(|prefix| format!("/shared with others/ä+%/{prefix}/"));
     let store = opened_at(&settings).await;
+    // What an opening left that was overtaken by its deadline.
+    let before = paths(&store).await;
     let mut staged = store.stage().await.unwrap();
     let mut whole = Vec::new();
     for piece in pieces(5, 3 * MIB) {
         whole.extend_from_slice(&piece);
         staged.write(piece).await.unwrap();
     }
-    let seen = staged.reader().await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat();
-    assert!(seen == whole);
-    assert_eq!(paths(&store).await.len(), 2);
+    assert_eq!(paths(&store).await.len(), before.len() + 2);
     assert!(store.list("", None).try_next().await.unwrap().is_none());
 
     staged.commit(&key("originals/ab/large")).await.unwrap();
     assert!(read_all(&store, "originals/ab/large").await == whole);
-    assert_eq!(paths(&store).await, ["originals/ab/large"]);
+    assert_eq!(paths(&store).await, [before, vec!["originals/ab/large".to_owned()]].concat());
     assert_eq!(uploads(&store).await, 0);
     let (info, stream) = store.read(&key("originals/ab/large"), Some(5 << 20..(5 << 20) + 9)).await.unwrap().unwrap();
     assert_eq!(info.size_bytes, 15 << 20);
@@ -139,13 +144,14 @@ async fn a_large_upload_becomes_one_object_and_leaves_no_parts() {
 #[tokio::test]
 async fn a_dropped_upload_leaves_nothing() {
     let store = opened().await;
+    let before = paths(&store).await;
     let mut staged = store.stage().await.unwrap();
     for piece in pieces(4, 3 * MIB) {
         staged.write(piece).await.unwrap();
     }
-    assert_eq!(paths(&store).await.len(), 2);
+    assert_eq!(paths(&store).await.len(), before.len() + 2);
     drop(staged);
-    while !paths(&store).await.is_empty() {
+    while paths(&store).await != before {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -179,7 +185,7 @@ async fn stores_that_share_a_bucket_do_not_see_each_other() {
 }
 
 async fn refusal(settings: &S3) -> String {
-    match S3Store::open(settings).await {
+    match S3Store::open(settings, &folder()).await {
         Err(ObjectError::Unavailable { context, .. }) => context,
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("it is opened"),
@@ -188,18 +194,18 @@ async fn refusal(settings: &S3) -> String {
 
 #[tokio::test]
 async fn a_refusal_says_what_to_check() {
-    let mut absent = settings();
+    let mut absent = settings().await;
     absent.bucket = format!("absent-{}", uuid::Uuid::new_v4());
     absent.create_bucket = false;
     let context = refusal(&absent).await;
     assert!(context.contains(&absent.bucket) && context.contains("objects.create_bucket"), "{context}");
 
-    let mut denied = settings();
+    let mut denied = settings().await;
     denied.secret_access_key = Some(Secret::new("not-the-secret"));
     let context = refusal(&denied).await;
     assert!(context.contains("check the key") && !context.contains("not-the-secret"), "{context}");
 
-    let mut away = settings_at("http://user:password@127.0.0.1:9".into());
+    let mut away = settings_at("http://user:password@127.0.0.1:9");
     away.timeout_ms = 2000;
     let context = refusal(&away).await;
     assert!(
@@ -226,7 +232,7 @@ async fn a_store_that_ignores_conditions_is_refused() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(take_everything(listener));
-    let context = refusal(&settings_at(endpoint)).await;
+    let context = refusal(&settings_at(&endpoint)).await;
     assert!(context.contains("If-None-Match"), "{context}");
 }
 
@@ -257,7 +263,7 @@ async fn a_conditional_write_whose_answer_is_lost_is_not_sent_again() {
     ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let bucket = bucket_of(&settings_at(endpoint)).await.unwrap();
+        let bucket = bucket_of(&settings_at(&endpoint), &folder()).await.unwrap();
         let (count, written) =
             tokio::join!(answer_in_turn(listener, &answers), bucket.put("path", "bytes".into(), &condition));
         assert_eq!((count, written.is_ok()), (expected, expected == 2), "{condition:?} {answers:?} {written:?}");
@@ -266,14 +272,12 @@ async fn a_conditional_write_whose_answer_is_lost_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_server_that_goes_away_is_an_error_in_time_and_one_that_comes_back_is_used_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let ports = free_ports();
-    let server = Server::start(folder.path(), &ports, false, &[]);
-    let mut settings = settings_at(server.endpoint());
+    let mut server = servers::s3(&[]).await;
+    let mut settings = settings_at(&server.url());
     settings.timeout_ms = 3000;
     let store = opened_at(&settings).await;
     store.put(&key("kept"), "kept".into(), PutCondition::None).await.unwrap();
-    drop(server);
+    server.kill();
 
     let started = Instant::now();
     assert!(matches!(store.get(&key("kept"), 10).await, Err(ObjectError::Unavailable { .. })));
@@ -282,7 +286,7 @@ async fn a_server_that_goes_away_is_an_error_in_time_and_one_that_comes_back_is_
     assert!(matches!(store.ready().await, Err(ObjectError::Unavailable { .. })));
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 
-    let _server = Server::start(folder.path(), &ports, false, &[]);
+    server.restart().await;
     while store.ready().await.is_err() {
         assert!(started.elapsed() < Duration::from_mins(1), "it is not used again");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -308,9 +312,10 @@ fn make_certificate(folder: &Path) {
 async fn a_certificate_is_trusted_by_its_file_alone() {
     let folder = tempfile::tempdir().unwrap();
     make_certificate(folder.path());
-    let tls = ["-s3.cert.file=cert.pem", "-s3.key.file=key.pem"];
-    let server = Server::start(folder.path(), &free_ports(), false, &tls);
-    let mut settings = settings_at(server.endpoint().replace("http://", "https://"));
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let tls = [format!("-s3.cert.file={}", path("cert.pem")), format!("-s3.key.file={}", path("key.pem"))];
+    let server = servers::s3(&[&tls[0], &tls[1]]).await;
+    let mut settings = settings_at(&server.url().replace("http://", "https://"));
     let file = |name: &str| Some(Utf8PathBuf::from_path_buf(folder.path().join(name)).unwrap());
     settings.timeout_ms = 3000;
     refusal(&settings).await;
@@ -333,40 +338,124 @@ fn peak_mib() -> usize {
     peak.trim().trim_end_matches("kB").trim().parse::<usize>().unwrap() >> 10
 }
 
-/// Alone in its process, whose memory it measures.
+#[tokio::test]
+async fn a_folder_that_takes_no_parts_is_named_and_small_uploads_go_on() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let folder = Utf8PathBuf::from_path_buf(file.path().to_owned()).unwrap();
+    let settings = settings().await;
+    opened_at(&settings).await;
+    let store = S3Store::open(&settings, &folder).await.unwrap();
+    for (size_bytes, fits) in [(100_000, true), (200_000, false)] {
+        let mut staged = store.stage().await.unwrap();
+        match staged.write(vec![0; size_bytes].into()).await {
+            Ok(()) => assert!(fits),
+            Err(error) => assert!(!fits && error.to_string().contains(folder.as_str()), "{error}"),
+        }
+    }
+}
+
+/// Runs a test alone in its process, whose memory it measures.
+async fn run_alone(test: &str) {
+    let run = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", &format!("objects::s3::tests::{test}")])
+        .env(servers::S3_ENDPOINT, servers::shared_s3().await)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&run.stderr));
+    println!("{said}");
+}
+
+fn assert_grown_at_most(limit_mib: usize, before_mib: usize) {
+    let grown_mib = peak_mib() - before_mib;
+    println!("{grown_mib} MiB more than before");
+    assert!(grown_mib < limit_mib, "{grown_mib} MiB more than before");
+}
+
+/// Uploads pieces, and gives their digest.
+async fn upload(store: &S3Store, at: &ObjectKey, pieces: impl Iterator<Item = Bytes>) -> [u8; 32] {
+    let mut staged = store.stage().await.unwrap();
+    let mut digest = Sha256::new();
+    for piece in pieces {
+        digest.update(&piece);
+        staged.write(piece).await.unwrap();
+        // Others get their turn between two pieces, as they do between two that come over a network.
+        tokio::task::yield_now().await;
+    }
+    staged.commit(at).await.unwrap();
+    digest.finalize().into()
+}
+
+async fn digest_of(store: &S3Store, at: &ObjectKey) -> [u8; 32] {
+    let (_, mut stream) = store.read(at, None).await.unwrap().unwrap();
+    let mut digest = Sha256::new();
+    while let Some(piece) = stream.try_next().await.unwrap() {
+        digest.update(&piece);
+    }
+    digest.finalize().into()
+}
+
+/// Puts an object of so many MiB, and reads it back.
+async fn stream_mebibytes(size_mib: usize) {
+    let store = opened().await;
+    let (before_mib, at) = (peak_mib(), key("large"));
+    let sent = upload(&store, &at, pieces(16 * size_mib, MIB / 16)).await;
+    assert_eq!(store.head(&at).await.unwrap().unwrap().size_bytes as usize, size_mib * MIB);
+    assert_eq!(digest_of(&store, &at).await, sent);
+    store.delete(&at).await.unwrap();
+    assert_grown_at_most(64, before_mib);
+}
+
 #[tokio::test]
 #[ignore = "started by the next one"]
-async fn stream_through_little_memory() {
-    const COUNT: usize = 256 * 16;
-    let store = opened().await;
-    let before = peak_mib();
-    let mut staged = store.stage().await.unwrap();
-    let mut sent = Sha256::new();
-    for piece in pieces(COUNT, MIB / 16) {
-        sent.update(&piece);
-        staged.write(piece).await.unwrap();
-    }
-    staged.commit(&key("large")).await.unwrap();
-    let (info, mut stream) = store.read(&key("large"), None).await.unwrap().unwrap();
-    assert_eq!(info.size_bytes as usize, COUNT * MIB / 16);
-    let mut received = Sha256::new();
-    while let Some(piece) = stream.try_next().await.unwrap() {
-        received.update(&piece);
-    }
-    assert_eq!(received.finalize(), sent.finalize());
-    store.delete(&key("large")).await.unwrap();
-    let grown = peak_mib() - before;
-    println!("{grown} MiB more than before");
-    assert!(grown < 64, "{grown} MiB more than before");
+async fn stream_256_mebibytes() {
+    stream_mebibytes(256).await;
 }
 
 #[tokio::test]
 async fn a_large_object_streams_through_little_memory() {
-    let streamed = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "objects::s3::tests::stream_through_little_memory"])
-        .env(ENDPOINT, settings().endpoint.unwrap())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&streamed.stdout);
-    assert!(streamed.status.success() && said.contains("1 passed"), "{said}");
+    run_alone("stream_256_mebibytes").await;
+}
+
+#[tokio::test]
+#[ignore = "started by the next one"]
+async fn stream_a_gibibyte() {
+    stream_mebibytes(1024).await;
+}
+
+#[tokio::test]
+#[ignore = "keeps the server, which other tests share, busy for a minute"]
+async fn an_object_of_a_gibibyte_streams_through_little_memory() {
+    run_alone("stream_a_gibibyte").await;
+}
+
+#[tokio::test]
+#[ignore = "started by the next one"]
+async fn upload_many_at_once() {
+    let store = opened().await;
+    // One place, so that all of them need the same one.
+    store.bucket.places.forget_permits(store.bucket.places.available_permits() - 1);
+    let before_mib = peak_mib();
+    // In memory, these would be 192 MiB.
+    let mut slow = Vec::new();
+    for _ in 0..48 {
+        let mut staged = store.stage().await.unwrap();
+        for piece in pieces(64, MIB / 16) {
+            staged.write(piece).await.unwrap();
+        }
+        slow.push(staged);
+    }
+    let keys: Vec<_> = (0..12).map(|number| key(&number.to_string())).collect();
+    let sent = join_all(keys.iter().map(|at| upload(&store, at, pieces(180, MIB / 16)))).await;
+    for (at, sent) in keys.iter().zip(sent) {
+        assert_eq!(digest_of(&store, at).await, sent, "{at}");
+    }
+    assert_grown_at_most(64, before_mib);
+    slow.pop().unwrap().commit(&keys[0]).await.unwrap();
+    assert_eq!(store.head(&keys[0]).await.unwrap().unwrap().size_bytes, 4 << 20);
+}
+
+#[tokio::test]
+async fn slow_uploads_take_no_memory_and_those_that_need_one_place_all_end() {
+    run_alone("upload_many_at_once").await;
 }

@@ -132,10 +132,6 @@ impl StagedObject for SteppedStaged {
         self.inner.write(bytes).await
     }
 
-    async fn reader(&mut self) -> Result<ObjectStream, ObjectError> {
-        self.inner.reader().await
-    }
-
     async fn commit(self: Box<Self>, key: &ObjectKey) -> Result<(), ObjectError> {
         step(&self.stepping).await;
         self.inner.commit(key).await

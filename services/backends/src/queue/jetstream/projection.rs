@@ -25,6 +25,9 @@ const KEPT_TEXT: usize = 256;
 /// Of what others remove, kept until it is clear that it wasn't this process that ended the task.
 const UNCLAIMED_KEPT: usize = 1024;
 
+/// Of a state whose time only its writer's clock could tell: newer than all that is told, so that it is kept for now.
+const NOT_TOLD: Timestamp = Timestamp::MAX;
+
 /// How many ended tasks are kept, and how long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Retention {
@@ -57,10 +60,10 @@ impl Projection {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this process wrote.
+    /// What this process wrote; the watcher tells later when that was.
     pub(super) fn write(&self, state: &State, revision: u64) {
         let mut tasks = self.lock();
-        self.apply(&mut tasks, state, revision, true);
+        self.apply(&mut tasks, state, revision, NOT_TOLD, true);
         // The watcher may have been faster.
         let Tasks { forgotten, forgotten_by_others, .. } = &mut *tasks;
         forgotten_by_others.retain(|(cause, gone)| {
@@ -71,12 +74,13 @@ impl Projection {
         });
     }
 
-    /// What the watcher saw.
-    pub(super) fn see(&self, state: &State, revision: u64) {
+    /// What the watcher saw, and when the server took it.
+    pub(super) fn see(&self, state: &State, revision: u64, taken: Timestamp) {
         let built = *self.built.borrow();
         let mut tasks = self.lock();
         let before = tasks.forgotten.len();
-        self.apply(&mut tasks, state, revision, built);
+        tasks.server_time = tasks.server_time.max(taken);
+        self.apply(&mut tasks, state, revision, taken, built);
         if built {
             // Whoever ended the task removes what has to go for it; all the others needn't.
             let Tasks { forgotten, forgotten_by_others, .. } = &mut *tasks;
@@ -86,8 +90,8 @@ impl Projection {
         }
     }
 
-    fn apply(&self, tasks: &mut Tasks, state: &State, revision: u64, announced: bool) {
-        if tasks.apply(state, revision) && announced {
+    fn apply(&self, tasks: &mut Tasks, state: &State, revision: u64, taken: Timestamp, announced: bool) {
+        if tasks.apply(state, revision, taken) && announced {
             // Under the lock, so that changes are announced in the order in which they are applied. Nobody listening is
             // fine.
             let _ = self.changes.send(state.task());
@@ -97,7 +101,7 @@ impl Projection {
     /// Takes what is over and not to be kept any longer; the caller removes it from the bucket.
     pub(super) fn take_forgotten(&self) -> Vec<u64> {
         let mut tasks = self.lock();
-        tasks.forget_old(Timestamp::now());
+        tasks.forget_old();
         std::mem::take(&mut tasks.forgotten)
     }
 
@@ -173,6 +177,8 @@ struct Entry {
     error: Option<Box<TaskFailure>>,
     created: Timestamp,
     updated: Timestamp,
+    /// When the server took this state: clocks of processes may differ, and only the server's tells how old it is.
+    taken: Timestamp,
     cut: bool,
 }
 
@@ -183,12 +189,14 @@ struct Tasks {
     entries: BTreeMap<TaskId, Entry>,
     by_status: [BTreeSet<TaskId>; TaskStatus::ALL.len()],
     live: BTreeSet<(ImageId, Arc<str>, TaskId)>,
-    /// By the time they ended.
+    /// By the time at which the server heard of their end.
     done: BTreeSet<(Timestamp, TaskId)>,
     failed: BTreeSet<(Timestamp, TaskId)>,
     /// Models are few; each name is kept once.
     models: HashMap<String, Arc<str>>,
     generation: u32,
+    /// The latest that is known.
+    server_time: Timestamp,
     /// Revisions before this one are gone.
     cleared: u64,
     /// Revisions of what is not kept any longer, for this process to remove.
@@ -205,12 +213,15 @@ impl Default for Retention {
 
 impl Tasks {
     /// True when the task has changed by it.
-    fn apply(&mut self, state: &State, revision: u64) -> bool {
+    fn apply(&mut self, state: &State, revision: u64, taken: Timestamp) -> bool {
         let task_id = state.job.task_id;
         let generation = self.generation;
         if let Some(known) = self.entries.get_mut(&task_id) {
             known.generation = generation;
             if known.revision >= revision {
+                if known.revision == revision && known.taken == NOT_TOLD {
+                    self.set_taken(task_id, taken);
+                }
                 return false;
             }
         }
@@ -218,13 +229,19 @@ impl Tasks {
             return false;
         }
         self.remove(task_id);
-        let entry = self.entry(state, revision);
+        let entry = self.entry(state, revision, taken);
         self.insert(task_id, entry);
         self.forget_surplus();
         self.entries.contains_key(&task_id)
     }
 
-    fn entry(&mut self, state: &State, revision: u64) -> Entry {
+    fn set_taken(&mut self, task_id: TaskId, taken: Timestamp) {
+        if let Some(entry) = self.remove(task_id) {
+            self.insert(task_id, Entry { taken, ..entry });
+        }
+    }
+
+    fn entry(&mut self, state: &State, revision: u64, taken: Timestamp) -> Entry {
         let model = self.models.entry(state.job.model.0.clone()).or_insert_with_key(|model| model.as_str().into());
         let mut cut = false;
         let mut kept = |text: &str| {
@@ -247,6 +264,7 @@ impl Tasks {
             result: state.result.clone().map(Box::new),
             created: state.job.created,
             updated: state.updated,
+            taken,
             cut,
         }
     }
@@ -258,7 +276,7 @@ impl Tasks {
                 self.live.insert((image_id, entry.model.clone(), task_id));
             }
         } else {
-            self.ended(entry.status).insert((entry.updated, task_id));
+            self.ended(entry.status).insert((entry.taken, task_id));
         }
         self.entries.insert(task_id, entry);
     }
@@ -271,7 +289,7 @@ impl Tasks {
                 self.live.remove(&(image_id, entry.model.clone(), task_id));
             }
         } else {
-            self.ended(entry.status).remove(&(entry.updated, task_id));
+            self.ended(entry.status).remove(&(entry.taken, task_id));
         }
         Some(entry)
     }
@@ -289,8 +307,8 @@ impl Tasks {
         }
     }
 
-    fn forget_old(&mut self, now: Timestamp) {
-        let Ok(before) = now.checked_sub(self.retention.age) else { return };
+    fn forget_old(&mut self) {
+        let Ok(before) = self.server_time.checked_sub(self.retention.age) else { return };
         for status in [TaskStatus::Indexed, TaskStatus::Failed] {
             while let Some((_, task_id)) = self.ended(status).first().copied().filter(|(ended, _)| *ended < before) {
                 self.forget(task_id);
@@ -368,8 +386,12 @@ mod tests {
     use super::*;
     use crate::queue::conformance::{image, model, stored};
 
-    fn state(number: u64, status: TaskStatus, ended: i64) -> State {
-        State { status, updated: Timestamp::from_second(ended).unwrap(), ..State::queued(stored(number)) }
+    fn state(number: u64, status: TaskStatus) -> State {
+        State { status, ..State::queued(stored(number)) }
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
     }
 
     fn statuses(projection: &Projection) -> Vec<TaskStatus> {
@@ -380,15 +402,18 @@ mod tests {
     fn what_ended_long_ago_is_forgotten_and_what_is_alive_never() {
         let projection = Projection::new(Retention { tasks: 10, age: Duration::from_mins(1) });
         projection.end_build();
-        let now = Timestamp::now().as_second();
-        projection.write(&state(1, TaskStatus::Queued, 0), 1);
-        projection.write(&state(2, TaskStatus::Indexed, 0), 2);
-        projection.write(&state(3, TaskStatus::Failed, now - 61), 3);
-        projection.write(&state(4, TaskStatus::Indexed, now), 4);
+        projection.see(&state(1, TaskStatus::Queued), 1, second(0));
+        projection.see(&state(2, TaskStatus::Indexed), 2, second(0));
+        let own = state(3, TaskStatus::Failed);
+        projection.write(&own, 3);
+        projection.see(&own, 3, second(39));
+        projection.write(&state(4, TaskStatus::Indexed), 4);
+        assert!(projection.take_forgotten().is_empty(), "at 39 s nothing is a minute old");
+        projection.see(&state(5, TaskStatus::Queued), 5, second(100));
         let mut forgotten = projection.take_forgotten();
         forgotten.sort_unstable();
         assert_eq!(forgotten, [2, 3]);
-        assert_eq!(statuses(&projection), [TaskStatus::Indexed, TaskStatus::Queued]);
+        assert_eq!(statuses(&projection), [TaskStatus::Queued, TaskStatus::Indexed, TaskStatus::Queued]);
         assert!(projection.take_forgotten().is_empty());
     }
 
@@ -396,11 +421,12 @@ mod tests {
     fn whoever_ended_a_task_removes_what_goes_for_it_whichever_news_is_first() {
         let projection = Projection::new(Retention { tasks: 1, age: Duration::MAX });
         projection.end_build();
-        let states: Vec<State> = (0..3).map(|number| state(number, TaskStatus::Indexed, number as i64)).collect();
+        let states: Vec<State> = (0..3).map(|number| state(number, TaskStatus::Indexed)).collect();
         projection.write(&states[0], 1);
-        projection.see(&states[1], 2);
+        projection.see(&states[0], 1, second(1));
+        projection.see(&states[1], 2, second(2));
         assert!(projection.take_forgotten().is_empty(), "another process removes the first");
-        projection.see(&states[2], 3);
+        projection.see(&states[2], 3, second(3));
         projection.write(&states[2], 3);
         assert_eq!(projection.take_forgotten(), [2]);
     }
@@ -409,13 +435,13 @@ mod tests {
     fn an_older_revision_changes_nothing_and_is_not_announced() {
         let projection = Projection::new(Retention::default());
         projection.end_build();
-        let old = state(1, TaskStatus::Queued, 0);
+        let old = state(1, TaskStatus::Queued);
         let mut new = old.clone();
         new.begin("token".into());
         projection.write(&new, 2);
         let mut changes = projection.changes();
-        projection.see(&old, 1);
-        projection.see(&new, 2);
+        projection.see(&old, 1, second(1));
+        projection.see(&new, 2, second(2));
         assert_eq!(statuses(&projection), [TaskStatus::Processing]);
         assert!(changes.try_recv().is_err());
     }
@@ -429,7 +455,7 @@ mod tests {
         }
         projection.begin_build();
         projection.write(&State::queued(new.clone()), 3);
-        projection.see(&State::queued(stays.clone()), 2);
+        projection.see(&State::queued(stays.clone()), 2, second(2));
         projection.end_build();
         let known = [&gone, &stays, &new].map(|job| projection.knows(job.task_id));
         assert_eq!(known, [false, true, true]);

@@ -43,7 +43,7 @@ impl Names {
     }
 
     pub(super) fn jobs(&self) -> String {
-        format!("{}-jobs", self.name)
+        Jetstream::jobs_stream(&self.name)
     }
 
     pub(super) fn dead(&self) -> String {

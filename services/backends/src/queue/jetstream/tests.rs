@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     JetstreamQueue, messages,
-    server::{Server, namespace},
+    server::namespace,
     states::{self, key},
     streams,
 };
@@ -31,7 +31,7 @@ use crate::queue::{
 conformance!(open_fresh);
 
 async fn open_fresh(limits: Limits) -> Opened {
-    let config = Jetstream { max_jobs: limits.max_jobs, keep_tasks: limits.keep_tasks, ..namespace() };
+    let config = Jetstream { max_jobs: limits.max_jobs, keep_tasks: limits.keep_tasks, ..namespace().await };
     Opened { queue: Arc::new(open(&config).await), _kept: Box::new(()) }
 }
 
@@ -86,7 +86,7 @@ async fn work(queue: &dyn JobQueue, all: u64) -> Vec<Job> {
 
 #[tokio::test]
 async fn two_processes_share_the_jobs_without_double_work() {
-    let config = namespace();
+    let config = namespace().await;
     let (one, other) = (open(&config).await, open(&config).await);
     let jobs: Vec<Job> = (0..100).map(stored).collect();
     one.enqueue(&jobs[..50]).await.unwrap();
@@ -99,7 +99,7 @@ async fn two_processes_share_the_jobs_without_double_work() {
 
 #[tokio::test]
 async fn a_killed_server_loses_nothing_and_both_processes_go_on_by_themselves() {
-    let mut server = Server::start(&[]);
+    let mut server = servers::nats(&[]).await;
     let config = Jetstream { servers: vec![server.url()], timeout_ms: 1000, ..Jetstream::default() };
     let (one, other) = (open(&config).await, open(&config).await);
     let jobs: Vec<Job> = (0..40).map(stored).collect();
@@ -116,7 +116,7 @@ async fn a_killed_server_loses_nothing_and_both_processes_go_on_by_themselves() 
     // A list is answered from what is known.
     assert_eq!(other.tasks(&TaskQuery { limit: 100, ..TaskQuery::default() }).await.unwrap().tasks.len(), 30);
 
-    server.run();
+    server.restart().await;
     let begun = Instant::now();
     until(true, async || one.ready().await.is_ok() && other.ready().await.is_ok()).await;
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
@@ -130,7 +130,7 @@ async fn a_killed_server_loses_nothing_and_both_processes_go_on_by_themselves() 
 
 #[tokio::test]
 async fn a_job_whose_state_was_not_written_is_delivered_and_finishes() {
-    let queue = open(&namespace()).await;
+    let queue = open(&namespace().await).await;
     let job = stored(1);
     publish_only(&queue, &job).await;
     assert_eq!(queue.task(job.task_id).await.unwrap(), None);
@@ -146,7 +146,7 @@ async fn a_job_whose_state_was_not_written_is_delivered_and_finishes() {
 
 #[tokio::test]
 async fn a_publisher_that_tries_again_writes_the_state_it_did_not_get_to() {
-    let queue = open(&namespace()).await;
+    let queue = open(&namespace().await).await;
     let job = stored(1);
     publish_only(&queue, &job).await;
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_publisher_that_tries_again_writes_the_state_it_did_not_get_to() {
 
 #[tokio::test]
 async fn a_full_stream_refuses_whole_batches_of_all_processes_and_drops_nothing() {
-    let config = Jetstream { max_jobs: 100, ..namespace() };
+    let config = Jetstream { max_jobs: 100, ..namespace().await };
     let (one, other) = (open(&config).await, open(&config).await);
     let batches: Vec<Vec<Job>> =
         (0..20).map(|batch| (0..9).map(|number| stored(batch * 9 + number)).collect()).collect();
@@ -176,7 +176,7 @@ async fn a_full_stream_refuses_whole_batches_of_all_processes_and_drops_nothing(
 
 #[tokio::test]
 async fn a_failed_job_is_a_dead_letter_with_its_reason_once() {
-    let queue = open(&namespace()).await;
+    let queue = open(&namespace().await).await;
     let job = stored(1);
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let lease = lease_one(&queue, LONG).await;
@@ -203,7 +203,7 @@ async fn a_failed_job_is_a_dead_letter_with_its_reason_once() {
 
 #[tokio::test]
 async fn jobs_carry_their_trace_and_schema_in_headers() {
-    let queue = open(&namespace()).await;
+    let queue = open(&namespace().await).await;
     let job = stored(1);
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     let stream = queue.inner.connection.context.get_stream(queue.inner.names.jobs()).await.unwrap();
@@ -215,7 +215,7 @@ async fn jobs_carry_their_trace_and_schema_in_headers() {
 
 #[tokio::test]
 async fn a_task_id_is_one_job_for_all_processes_and_a_new_upload_another() {
-    let config = namespace();
+    let config = namespace().await;
     let (one, other) = (open(&config).await, open(&config).await);
     let job = stored(1);
     let jobs = std::slice::from_ref(&job);
@@ -237,7 +237,7 @@ async fn a_task_id_is_one_job_for_all_processes_and_a_new_upload_another() {
 
 #[tokio::test]
 async fn a_task_id_is_one_job_after_the_window_too() {
-    let queue = open(&Jetstream { duplicate_window_s: 1, ..namespace() }).await;
+    let queue = open(&Jetstream { duplicate_window_s: 1, ..namespace().await }).await;
     let job = stored(1);
     queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -247,7 +247,7 @@ async fn a_task_id_is_one_job_after_the_window_too() {
 
 #[tokio::test]
 async fn larger_limits_are_applied_and_smaller_ones_are_not() {
-    let config = Jetstream { max_jobs: 10, keep_tasks: 10, keep_tasks_for_s: 1000, ..namespace() };
+    let config = Jetstream { max_jobs: 10, keep_tasks: 10, keep_tasks_for_s: 1000, ..namespace().await };
     let queue = open(&config).await;
     queue.enqueue(&[stored(1)]).await.unwrap();
     let limits = async |queue: &JetstreamQueue| {
@@ -263,7 +263,7 @@ async fn larger_limits_are_applied_and_smaller_ones_are_not() {
 
 #[tokio::test]
 async fn a_stream_of_another_kind_is_refused_with_the_setting_named() {
-    let config = namespace();
+    let config = namespace().await;
     let queue = open(&config).await;
     queue.enqueue(&[stored(1)]).await.unwrap();
     let message = refusal(&Jetstream { storage: JetstreamStorage::Memory, ..config.clone() }).await;
@@ -275,7 +275,7 @@ async fn a_stream_of_another_kind_is_refused_with_the_setting_named() {
 
 #[tokio::test]
 async fn what_another_process_does_is_seen() {
-    let config = Jetstream { keep_tasks: 2, ..namespace() };
+    let config = Jetstream { keep_tasks: 2, ..namespace().await };
     let (one, other) = (open(&config).await, open(&config).await);
     until(true, async || other.counts().await.is_ok()).await;
     let mut changes = other.changes();
@@ -306,7 +306,7 @@ async fn what_another_process_does_is_seen() {
 
 #[tokio::test]
 async fn a_process_that_starts_reads_what_is_there() {
-    let config = namespace();
+    let config = namespace().await;
     let queue = open(&config).await;
     queue.enqueue(&(0..20).map(stored).collect::<Vec<_>>()).await.unwrap();
     let lease = lease_one(&queue, LONG).await;
@@ -322,7 +322,7 @@ async fn a_process_that_starts_reads_what_is_there() {
 
 #[tokio::test]
 async fn a_message_that_is_no_job_stops_nothing_and_a_newer_one_waits() {
-    let queue = open(&namespace()).await;
+    let queue = open(&namespace().await).await;
     let subject = queue.inner.names.job_subject(&model());
     let context = &queue.inner.connection.context;
     context.publish(subject.clone(), "not a job".into()).await.unwrap().await.unwrap();
@@ -337,7 +337,7 @@ async fn a_message_that_is_no_job_stops_nothing_and_a_newer_one_waits() {
 
 #[tokio::test]
 async fn removing_what_is_gone_is_no_error() {
-    let queue = open(&namespace()).await;
+    let queue = open(&namespace().await).await;
     queue.enqueue(&[stored(1), stored(2)]).await.unwrap();
     for sequence in [1, 1, 99] {
         states::delete(&queue.inner.connection, queue.inner.names.jobs(), sequence).await.unwrap();
@@ -348,7 +348,7 @@ async fn removing_what_is_gone_is_no_error() {
 
 #[tokio::test]
 async fn a_full_queue_can_be_adopted() {
-    let queue = open(&Jetstream { max_jobs: 3, ..namespace() }).await;
+    let queue = open(&Jetstream { max_jobs: 3, ..namespace().await }).await;
     let other = shared::ModelFingerprint("fedcba9876543210".into());
     let jobs: Vec<Job> = (0..3).map(|number| Job { model: other.clone(), ..stored(number) }).collect();
     queue.enqueue(&jobs).await.unwrap();
@@ -371,7 +371,7 @@ fn resident_mib() -> f64 {
 #[tokio::test]
 #[ignore = "a hundred thousand tasks take a minute; its numbers are in docs/performance.md"]
 async fn a_hundred_thousand_tasks_are_listed_in_time_and_memory() {
-    let config = Jetstream { max_jobs: 200_000, timeout_ms: 60_000, ..namespace() };
+    let config = Jetstream { max_jobs: 200_000, timeout_ms: 60_000, ..namespace().await };
     // What the writer needed and gave back is in it too.
     let before = resident_mib();
     let writer = open(&config).await;

@@ -9,6 +9,7 @@ use async_nats::jetstream::{
     stream,
 };
 use futures::StreamExt;
+use jiff::Timestamp;
 use shared::TaskId;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
@@ -92,7 +93,8 @@ impl Watcher {
             }
             next += 1;
             left = info.pending;
-            self.apply(&message.message, info.stream_sequence);
+            let taken = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos()).unwrap_or_default();
+            self.apply(&message.message, info.stream_sequence, taken);
         }
     }
 
@@ -114,14 +116,14 @@ impl Watcher {
         self.connection.call("follow the task states", made).await
     }
 
-    fn apply(&self, message: &async_nats::Message, revision: u64) {
+    fn apply(&self, message: &async_nats::Message, revision: u64, taken: Timestamp) {
         let key = message.subject.rsplit('.').next().unwrap_or_default();
         if key == CLEARED {
             let before = std::str::from_utf8(&message.payload).ok().and_then(|text| text.parse().ok());
             self.projection.clear(before.unwrap_or(revision));
         } else if key.parse::<TaskId>().is_ok() && !message.payload.is_empty() {
             match serde_json::from_slice::<State>(&message.payload) {
-                Ok(state) => self.projection.see(&state, revision),
+                Ok(state) => self.projection.see(&state, revision, taken),
                 // A newer version's, or not ours; it must not hide the others.
                 Err(error) => warn!(task_id = key, error = %error, "a task state is not readable"),
             }

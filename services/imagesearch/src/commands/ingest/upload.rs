@@ -7,8 +7,9 @@ use reqwest::{Method, Response, StatusCode, multipart};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use shared::{ImageId, Metadata, TaskId};
+use shared::{ImageId, Metadata, TaskId, telemetry::TRACE};
 use tokio::io::AsyncReadExt as _;
+use tracing::Instrument;
 
 use super::{Outcome, sources::Batch};
 use crate::client::{Client, refusal, refused};
@@ -44,6 +45,12 @@ impl Uploader<'_> {
     /// # Errors
     /// When going on makes no sense: the server is away for good, or a key is needed.
     pub(super) async fn upload(&self, batch: Batch) -> anyhow::Result<Vec<(String, Outcome)>> {
+        // A trace each: one of ten thousand images could be read by nobody.
+        let span = tracing::info_span!(target: TRACE, "imagesearch ingest");
+        self.send(batch).instrument(span).await
+    }
+
+    async fn send(&self, batch: Batch) -> anyhow::Result<Vec<(String, Outcome)>> {
         match batch {
             Batch::File(path) => {
                 let outcome = self.upload_file(&path).await?;

@@ -7,14 +7,12 @@ use shared::config::{Jetstream, Secret};
 use tokio::time::Instant;
 
 use super::{open, refusal};
-use crate::queue::{
-    JobQueue,
-    jetstream::server::{Server, namespace},
-};
+use crate::queue::{JobQueue, jetstream::server::namespace};
 
 #[tokio::test]
 async fn servers_that_are_away_are_named_and_the_deadline_is_kept() {
-    let config = Jetstream { servers: vec!["nats://user:secret@127.0.0.1:1".into()], timeout_ms: 500, ..namespace() };
+    let config =
+        Jetstream { servers: vec!["nats://user:secret@127.0.0.1:1".into()], timeout_ms: 500, ..namespace().await };
     let begun = Instant::now();
     let message = refusal(&config).await;
     assert!(message.contains("127.0.0.1:1") && !message.contains("secret"), "{message}");
@@ -23,14 +21,14 @@ async fn servers_that_are_away_are_named_and_the_deadline_is_kept() {
 
 #[tokio::test]
 async fn users_and_tokens_are_checked() {
-    let by_user = Server::start(&["--user", "images", "--pass", "open"]);
+    let by_user = servers::nats(&["--user", "images", "--pass", "open"]).await;
     let config = Jetstream { servers: vec![by_user.url()], user: Some("images".into()), ..Jetstream::default() };
     let with = |password: &str| Jetstream { password: Some(Secret::new(password)), ..config.clone() };
     open(&with("open")).await.ready().await.unwrap();
     let message = refusal(&with("guessed")).await;
     assert!(message.contains("authorization") && !message.contains("guessed"), "{message}");
 
-    let by_token = Server::start(&["--auth", "key"]);
+    let by_token = servers::nats(&["--auth", "key"]).await;
     let config = Jetstream { servers: vec![by_token.url()], token: Some(Secret::new("key")), ..Jetstream::default() };
     open(&config).await.ready().await.unwrap();
     refusal(&Jetstream { token: None, ..config }).await;
@@ -61,7 +59,8 @@ async fn mutual_tls_is_spoken_and_a_client_without_a_certificate_is_refused() {
     let file = |name: &str| path.join(name).into_string();
     let certificates = [file("server.pem"), file("server.key"), file("ca.pem")];
     let [certificate, key, ca] = certificates.each_ref().map(String::as_str);
-    let server = Server::start(&["--tls", "--tlscert", certificate, "--tlskey", key, "--tlsverify", "--tlscacert", ca]);
+    let server =
+        servers::nats(&["--tls", "--tlscert", certificate, "--tlskey", key, "--tlsverify", "--tlscacert", ca]).await;
     let config = Jetstream {
         servers: vec![server.url()],
         ca_file: Some(path.join("ca.pem")),

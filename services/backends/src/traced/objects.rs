@@ -1,0 +1,111 @@
+//! Objects: <https://opentelemetry.io/docs/specs/semconv/object-stores/s3/>.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use shared::telemetry::{TRACE, is_traced};
+use tracing::{Span, field::Empty};
+
+use super::{kind, within};
+use crate::objects::{ETag, ObjectError, ObjectInfo, ObjectKey, ObjectStore, ObjectStream, PutCondition, StagedObject};
+
+pub(crate) struct TracedObjects<S> {
+    store: S,
+    /// Of a store elsewhere; `None` for a folder.
+    bucket: Option<String>,
+}
+
+impl<S: ObjectStore> TracedObjects<S> {
+    pub(crate) fn new(store: S, bucket: Option<String>) -> Self {
+        Self { store, bucket }
+    }
+
+    fn span(&self, operation: &'static str, key: Option<&ObjectKey>) -> Span {
+        span(self.bucket.as_deref(), operation, key)
+    }
+}
+
+/// `operation` as S3 calls it.
+fn span(bucket: Option<&str>, operation: &'static str, key: Option<&ObjectKey>) -> Span {
+    if !is_traced() {
+        return Span::none();
+    }
+    let is_remote = bucket.is_some();
+    tracing::info_span!(
+        target: TRACE,
+        "objects",
+        otel.name = if is_remote { format!("S3/{operation}") } else { format!("folder/{operation}") },
+        otel.kind = kind(is_remote),
+        otel.status_code = Empty,
+        "error.type" = Empty,
+        rpc.system = is_remote.then_some("aws-api"),
+        rpc.service = is_remote.then_some("S3"),
+        rpc.method = is_remote.then_some(operation),
+        aws.s3.bucket = bucket,
+        imagesearch.object_key = key.map(ObjectKey::as_str),
+    )
+}
+
+#[async_trait]
+impl<S: ObjectStore> ObjectStore for TracedObjects<S> {
+    async fn stage(&self) -> Result<Box<dyn StagedObject>, ObjectError> {
+        let staged = self.store.stage().await?;
+        Ok(Box::new(TracedStaged { staged, bucket: self.bucket.clone() }))
+    }
+
+    async fn put(&self, key: &ObjectKey, bytes: Bytes, condition: PutCondition) -> Result<ETag, ObjectError> {
+        within(self.span("PutObject", Some(key)), self.store.put(key, bytes, condition)).await
+    }
+
+    async fn get(&self, key: &ObjectKey, limit_bytes: u64) -> Result<Option<(ObjectInfo, Bytes)>, ObjectError> {
+        within(self.span("GetObject", Some(key)), self.store.get(key, limit_bytes)).await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, ObjectError> {
+        within(self.span("HeadObject", Some(key)), self.store.head(key)).await
+    }
+
+    /// Up to the first byte.
+    async fn read(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<(ObjectInfo, ObjectStream)>, ObjectError> {
+        within(self.span("GetObject", Some(key)), self.store.read(key, range)).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
+        within(self.span("DeleteObject", Some(key)), self.store.delete(key)).await
+    }
+
+    fn list(
+        &self,
+        prefix: &str,
+        start_after: Option<&ObjectKey>,
+    ) -> BoxStream<'static, Result<ObjectInfo, ObjectError>> {
+        self.store.list(prefix, start_after)
+    }
+
+    async fn ready(&self) -> Result<(), ObjectError> {
+        self.store.ready().await
+    }
+}
+
+struct TracedStaged {
+    staged: Box<dyn StagedObject>,
+    bucket: Option<String>,
+}
+
+#[async_trait]
+impl StagedObject for TracedStaged {
+    /// At the pace of whoever sends the bytes, which says nothing of the store.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
+        self.staged.write(bytes).await
+    }
+
+    async fn commit(self: Box<Self>, key: &ObjectKey) -> Result<(), ObjectError> {
+        within(span(self.bucket.as_deref(), "PutObject", Some(key)), self.staged.commit(key)).await
+    }
+}

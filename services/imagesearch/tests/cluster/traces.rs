@@ -1,0 +1,165 @@
+//! One upload is one trace across all processes, and so is a search; on a real Jaeger.
+
+use servers::{Jaeger, Span, Trace};
+use uuid::Uuid;
+
+use crate::cluster::{Cluster, Stores, photos};
+
+/// A trace that the test begins, as a page does.
+struct Begun {
+    trace_id: String,
+    span_id: String,
+}
+
+impl Begun {
+    fn new() -> Self {
+        Self {
+            trace_id: Uuid::new_v4().simple().to_string(),
+            span_id: Uuid::new_v4().simple().to_string()[..16].to_owned(),
+        }
+    }
+
+    fn header(&self) -> String {
+        format!("00-{}-{}-01", self.trace_id, self.span_id)
+    }
+}
+
+async fn traced(workers: usize, protocol: &str) -> (Cluster, Jaeger) {
+    let (jaeger, stores) = tokio::join!(servers::jaeger(), Stores::start());
+    let endpoint = if protocol == "grpc" { jaeger.grpc() } else { jaeger.http() };
+    let settings = [
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            if protocol == "grpc" { endpoint } else { format!("{endpoint}/v1/traces") },
+        ),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", protocol.to_owned()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+    ];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let mut cluster = Cluster::start_with(stores, workers, &settings);
+    cluster.until_ready().await;
+    (cluster, jaeger)
+}
+
+/// Asserts whose child a span is.
+fn assert_child(trace: &Trace, parent: &Span, child: &str, service: &str) {
+    let child = trace.span(child);
+    assert_eq!(child.parent.as_deref(), Some(parent.id.as_str()), "{} in {:?}", child.name, trace.names());
+    assert_eq!(child.service, service, "{}", child.name);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_one_trace_from_its_caller_to_the_index() {
+    let (cluster, jaeger) = traced(1, "grpc").await;
+    let begun = Begun::new();
+    let (_, bytes) = photos().swap_remove(0);
+    let part = reqwest::multipart::Part::bytes(bytes).file_name("holiday-with-somebody.jpg");
+    let form = reqwest::multipart::Form::new().part("file", part);
+    let upload = cluster.http.post(cluster.ingestapi.url("/api/v1/ingest")).header("traceparent", begun.header());
+    let answer: serde_json::Value = upload.multipart(form).send().await.unwrap().json().await.unwrap();
+    let entry = &answer["tasks"][0];
+    assert_eq!(cluster.until_idle().await["indexed"], 1);
+    let names =
+        ["POST /api/v1/ingest", "publish jobs", "receive jobs", "process jobs", "fetch", "decode", "embed", "index"];
+    let trace = jaeger.until(&begun.trace_id, &names).await;
+
+    let request = trace.span("POST /api/v1/ingest");
+    assert_eq!(
+        (request.parent.as_deref(), request.service.as_str()),
+        (Some(begun.span_id.as_str()), "imagesearch-ingestapi")
+    );
+    assert_child(&trace, request, "publish jobs", "imagesearch-ingestapi");
+    let publish = trace.span("publish jobs");
+    assert_child(&trace, publish, "receive jobs", "imagesearch-ingestworker");
+    assert_child(&trace, publish, "process jobs", "imagesearch-ingestworker");
+    let process = trace.span("process jobs");
+    for step in ["fetch", "decode", "embed", "index", "ack jobs"] {
+        assert_child(&trace, process, step, "imagesearch-ingestworker");
+    }
+    let read_from_store =
+        |span: &&Span| span.name == "S3/GetObject" && span.parent.as_deref() == Some(&trace.span("fetch").id);
+    assert!(trace.spans.iter().any(|span| read_from_store(&span)), "{:?}", trace.names());
+
+    assert_eq!(request.attributes["http.route"], "/api/v1/ingest");
+    assert_eq!(request.attributes["http.response.status_code"], 202);
+    assert_eq!(request.attributes["span.kind"], "server");
+    assert_eq!(publish.attributes["messaging.message.id"], entry["task_id"]);
+    assert_eq!(publish.attributes["messaging.system"], "nats");
+    assert_eq!(process.attributes["imagesearch.image_id"], entry["image_id"]);
+    assert_eq!(process.attributes["imagesearch.outcome"], "indexed");
+
+    for (step, write) in [("embed", None), ("index", Some("upsert "))] {
+        let part = trace.span(step);
+        let [(batch_trace, batch_span)] = &part.links[..] else { panic!("{step} links to {:?}", part.links) };
+        let batch = jaeger.until(batch_trace, &[&format!("{step} batch")]).await;
+        let whole = batch.span(&format!("{step} batch"));
+        assert_eq!(&whole.id, batch_span);
+        assert!(whole.links.contains(&(begun.trace_id.clone(), part.id.clone())), "{:?}", whole.links);
+        if let Some(write) = write {
+            let upsert = batch.spans.iter().find(|span| span.name.starts_with(write)).expect("the write of the batch");
+            assert_eq!(
+                (upsert.parent.as_ref(), &upsert.attributes["db.system.name"]),
+                (Some(&whole.id), &"milvus".into())
+            );
+        }
+    }
+    assert!(!trace.text.contains("holiday-with-somebody"), "what users call their images is not in a trace");
+    // Of every process that had a part in it, the log is found by the same id.
+    assert!(cluster.ingestapi.log().contains(&begun.trace_id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_is_one_trace_without_its_words() {
+    let (cluster, jaeger) = traced(0, "http/protobuf").await;
+    let begun = Begun::new();
+    let search = cluster.http.get(cluster.searchapi.url("/api/v1/image/search")).query(&[("text", "my secret garden")]);
+    let response = search.header("traceparent", begun.header()).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let trace = jaeger.until(&begun.trace_id, &["GET /api/v1/image/search", "embed"]).await;
+    let request = trace.span("GET /api/v1/image/search");
+    assert_eq!(request.parent.as_deref(), Some(begun.span_id.as_str()));
+    assert_eq!(request.attributes["imagesearch.request_id"], request_id.as_str());
+    assert_child(&trace, request, "embed", "imagesearch-searchapi");
+    let asked = trace.spans.iter().find(|span| span.name.starts_with("search ")).expect("the question to the index");
+    assert_eq!((asked.parent.as_ref(), &asked.attributes["span.kind"]), (Some(&request.id), &"client".into()));
+    assert!(!trace.text.contains("garden"), "{}", trace.text);
+
+    let lost = Begun::new();
+    let nowhere = cluster.http.get(cluster.searchapi.url("/my/secret/path")).header("traceparent", lost.header());
+    assert_eq!(nowhere.send().await.unwrap().status(), 404);
+    let trace = jaeger.until(&lost.trace_id, &["GET"]).await;
+    assert!(!trace.text.contains("secret"), "{}", trace.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_sixteen_uploads_finds_the_batch_that_it_was_in() {
+    let (mut cluster, jaeger) = traced(1, "grpc").await;
+    // They are all there when the worker begins.
+    cluster.workers[0].kill();
+    let mut uploads = Vec::new();
+    for (name, bytes) in photos().into_iter().take(16) {
+        let begun = Begun::new();
+        let part = reqwest::multipart::Part::bytes(bytes).file_name(name);
+        let form = reqwest::multipart::Form::new().part("file", part);
+        let upload = cluster.http.post(cluster.ingestapi.url("/api/v1/ingest")).header("traceparent", begun.header());
+        assert_eq!(upload.multipart(form).send().await.unwrap().status(), 202);
+        uploads.push(begun);
+    }
+    cluster.workers[0].start_again();
+    assert_eq!(cluster.until_idle().await["indexed"], 16);
+    let mut largest = 0;
+    for begun in &uploads {
+        let trace = jaeger.until(&begun.trace_id, &["embed", "index"]).await;
+        for step in ["embed", "index"] {
+            let part = trace.span(step);
+            let [(batch_trace, _)] = &part.links[..] else { panic!("{step} links to {:?}", part.links) };
+            let batch = jaeger.until(batch_trace, &[&format!("{step} batch")]).await;
+            let whole = batch.span(&format!("{step} batch"));
+            assert!(whole.links.contains(&(begun.trace_id.clone(), part.id.clone())), "{:?}", whole.links);
+            assert_eq!(whole.attributes["imagesearch.batch_size"], whole.links.len());
+            largest = largest.max(whole.links.len());
+        }
+    }
+    assert!(largest > 1, "nothing was done in batches");
+}

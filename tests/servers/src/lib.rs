@@ -2,14 +2,16 @@
 //! test process ends, in whatever way.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
+mod jaeger;
 mod milvus;
 mod nats;
 mod s3;
 mod server;
 
 pub use self::{
-    milvus::milvus,
-    nats::nats,
-    s3::{s3, settings},
+    jaeger::{Jaeger, Span, Trace, jaeger},
+    milvus::{milvus, shared_milvus},
+    nats::{nats, shared_nats},
+    s3::{S3_ENDPOINT, allow_writes, refuse_writes, s3, settings, settings_at, shared_s3},
     server::Server,
 };

@@ -13,12 +13,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 
 /// Generous: it bounds a hang, it measures nothing.
-const DEADLINE: Duration = Duration::from_mins(2);
-const POLL: Duration = Duration::from_millis(50);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// Starts a server and prints its process id. It kills the server once its standard input ends, as it does when the test
 /// process is gone, and then removes the folder unless it is told that the server comes back.
-const KEEPER: &str = r#"folder=$1; shift; "$@" >>"$folder/log" 2>&1 & echo $!; read -r keep; kill -KILL $!; wait; [ "$keep" ] || rm -rf "$folder""#;
+const KEEPER: &str = r#"folder=$1; shift; "$@" >>"$folder/log" 2>&1 & echo $!; read -r keep; kill -KILL $! 2>/dev/null; wait; [ "$keep" ] || rm -rf "$folder""#;
 
 /// A server and its folder, which goes with it.
 pub struct Server {
@@ -26,24 +26,32 @@ pub struct Server {
     port: u16,
     folder: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     running: Option<(Child, Pid)>,
 }
 
 impl Server {
     /// Runs `arguments` (the program first), each of which may name the server's folder as `{folder}`, and waits until it
     /// takes connections on `port`.
-    pub(crate) async fn start(name: &'static str, port: u16, arguments: &[&str]) -> Self {
+    pub(crate) async fn start(name: &'static str, port: u16, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         // Removed by the keeper: values in a `static` are never dropped.
         let folder = tempfile::tempdir().unwrap().keep();
         let in_folder = |argument: &&str| argument.replace("{folder}", folder.to_str().unwrap());
         let arguments = arguments.iter().map(in_folder).collect();
-        let mut server = Self { name, port, folder, arguments, running: None };
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut server = Self { name, port, folder, arguments, environment, running: None };
         server.restart().await;
         server
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Of the server itself.
+    pub fn process_id(&self) -> u32 {
+        let (_, pid) = self.running.as_ref().unwrap();
+        pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     pub fn url(&self) -> String {
@@ -54,13 +62,32 @@ impl Server {
     /// Starts it on what it left, and waits until it takes connections.
     pub async fn restart(&mut self) {
         self.kill();
-        self.running = Some(run(&self.folder, &self.arguments));
+        self.running = Some(run(&self.folder, &self.arguments, &self.environment));
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
             let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             assert!(started.elapsed() < DEADLINE, "{} does not answer:\n{log}", self.name);
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// SIGTERM, and started again: what it has to finish, it finishes.
+    pub async fn restart_in_order(&mut self) {
+        self.signal(Signal::TERM);
+        let started = Instant::now();
+        while !self.has_ended() {
+            assert!(started.elapsed() < DEADLINE, "{} does not end", self.name);
+            tokio::time::sleep(POLL).await;
+        }
+        self.restart().await;
+    }
+
+    /// Starts it again with `text` in its arguments replaced.
+    pub(crate) async fn restart_with(&mut self, text: &str, replacement: &str) {
+        for argument in &mut self.arguments {
+            *argument = argument.replace(text, replacement);
+        }
+        self.restart().await;
     }
 
     /// SIGKILL: nothing is finished, nothing is flushed.
@@ -81,10 +108,28 @@ impl Server {
         self.signal(Signal::CONT);
     }
 
+    /// Starts it again if it ends by itself within `patience`, as whoever runs servers does.
+    pub async fn supervise(&mut self, patience: Duration) {
+        let started = Instant::now();
+        while started.elapsed() < patience {
+            if self.has_ended() {
+                return self.restart().await;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Loses its volume: killed, and everything that it kept removed.
     pub fn forget(&mut self) {
         self.kill();
         fs::remove_dir_all(self.folder.join("data")).unwrap();
+    }
+
+    fn has_ended(&self) -> bool {
+        let (_, pid) = self.running.as_ref().unwrap();
+        // The keeper doesn't wait for it, so it stays as a zombie.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+        stat.rsplit(") ").next().is_none_or(|state| state.is_empty() || state.starts_with('Z'))
     }
 
     fn signal(&self, signal: Signal) {
@@ -100,11 +145,12 @@ impl Drop for Server {
     }
 }
 
-fn run(folder: &Path, arguments: &[String]) -> (Child, Pid) {
+fn run(folder: &Path, arguments: &[String], environment: &[(String, String)]) -> (Child, Pid) {
     let mut keeper = Command::new("sh")
         .args(["-c", KEEPER, "sh"])
         .arg(folder)
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

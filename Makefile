@@ -22,6 +22,14 @@ up: tools $(UI) ## Everything from a fresh clone to the UI on http://localhost:3
 	@cargo build --release --package imagesearch
 	@ORT_DYLIB_PATH=$$(scripts/install-onnxruntime) exec $(CARGO_TARGET_DIR)/release/imagesearch up --data-dir $(DATA_DIR)
 
+.PHONY: images
+images: ## Build the container images
+	@docker/build
+
+.PHONY: compose
+compose: images ## Everything in containers, on http://localhost:3000
+	@docker/start
+
 .PHONY: install
 install: build ## Put the program into ~/.local/bin
 	install -D $(CARGO_TARGET_DIR)/release/imagesearch $(HOME)/.local/bin/imagesearch
@@ -30,13 +38,36 @@ install: build ## Put the program into ~/.local/bin
 build: tools $(UI) ## Build the release binary and the UI
 	cargo build --release --package imagesearch
 
+.PHONY: lint-charts
+lint-charts: ## Charts, manifests and samples; builds its tools once, with Go
+	@scripts/lint-charts
+
 .PHONY: test
 test: tools $(UI) ## Everything that proves the project on this machine
 	@scripts/test
 
+.PHONY: test-observability
+test-observability: tools $(UI) ## Dashboards, rules and alerts on a real Prometheus over real processes
+	@scripts/test-observability
+
+.PHONY: test-compose
+test-compose: tools $(UI) ## The images and docker/compose.yaml on a Docker engine of its own; needs root
+	@scripts/test-compose
+
+.PHONY: test-images
+test-images: tools ## The same, with the programs built inside of the images
+	@scripts/test-compose whole
+
+.PHONY: test-cluster
+test-cluster: tools ## The operator on a real Kubernetes of its own, or KUBECONFIG's; needs root
+	@scripts/test-cluster
+
 .PHONY: test-all
-test-all: test bench soak ## Also what takes long: every order of steps, benchmarks and a soak
-	cargo test --workspace --lib -- --ignored no_order
+test-all: test test-cluster test-observability test-faults test-images bench soak ## Also what takes long: every fault, whole image builds, benchmarks, a soak
+
+.PHONY: test-faults
+test-faults: tools $(UI) ## Each fault that the roles are to survive, and every order of steps
+	@scripts/test-faults
 
 .PHONY: bench
 bench: build ## Measure; prints the tables of docs/performance.md
@@ -60,7 +91,7 @@ lint: tools $(UI) ## Formatting, clippy, licences and advisories, docs
 	@scripts/lint
 
 .PHONY: generate
-generate: tools ## Write the generated files: OpenAPI documents, configuration reference
+generate: tools ## Write what is generated: API, configuration and metrics references, the resource, manifests, dashboards
 	@scripts/generate
 
 .PHONY: screenshot

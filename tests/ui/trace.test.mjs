@@ -39,7 +39,8 @@ test('traces that begin on the page', async (t) => {
     );
     await trayItem(page, 'giraffe.jpg').and(page.locator('[data-phase=found]')).waitFor();
     const steps = ['publish jobs', 'receive jobs', 'process jobs', 'fetch', 'decode', 'embed', 'index'];
-    const spans = await jaeger.until(trace, ['POST /api/v1/ingest', ...steps]);
+    const spans = await jaeger.until(trace, ['upload', 'POST /api/v1/ingest', ...steps]);
+    assert.deepEqual(spans.get('upload'), { id: span, parent: undefined, service: 'imagesearch-page' });
     assert.equal(spans.get('POST /api/v1/ingest').parent, span);
     assert.equal(spans.get('publish jobs').parent, spans.get('POST /api/v1/ingest').id);
     assert.equal(spans.get('process jobs').parent, spans.get('publish jobs').id);
@@ -54,7 +55,8 @@ test('traces that begin on the page', async (t) => {
     const first = await sent(page, 'GET', '/api/v1/image/search', () => search(page, 'a giraffe'));
     const second = await sent(page, 'GET', '/api/v1/image/search', () => search(page, 'a castle'));
     assert.notEqual(first.trace, second.trace);
-    const spans = await jaeger.until(first.trace, ['GET /api/v1/image/search', 'embed']);
+    const spans = await jaeger.until(first.trace, ['search', 'GET /api/v1/image/search', 'embed']);
+    assert.deepEqual(spans.get('search'), { id: first.span, parent: undefined, service: 'imagesearch-page' });
     assert.equal(spans.get('GET /api/v1/image/search').parent, first.span);
     await close(page);
   });

@@ -2,6 +2,7 @@ import { QueryClientProvider } from '@tanstack/react-query';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './App';
+import { sendSpans } from './api/trace';
 import { onDeleted } from './deletion/pending';
 import { queryClient, removeImage } from './search/cache';
 import { refreshSoon } from './search/refresh';
@@ -10,6 +11,7 @@ import { startUploads } from './upload/uploads';
 
 onDeleted(removeImage);
 startUploads(refreshSoon);
+addEventListener('pagehide', sendSpans);
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');

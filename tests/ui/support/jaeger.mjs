@@ -41,9 +41,13 @@ export class Jaeger {
     return until(`${names} are in the trace`, async () => {
       const { data } = await (await fetch(`${this.#query}/api/traces/${trace}`)).json();
       const spans = new Map(
-        (data?.[0]?.spans ?? []).map(({ spanID: id, operationName, references }) => [
+        (data?.[0]?.spans ?? []).map(({ spanID: id, operationName, references, processID }) => [
           operationName,
-          { id, parent: references.find(({ refType }) => refType === 'CHILD_OF')?.spanID },
+          {
+            id,
+            parent: references.find(({ refType }) => refType === 'CHILD_OF')?.spanID,
+            service: data[0].processes[processID].serviceName,
+          },
         ]),
       );
       return names.every((name) => spans.has(name)) && spans;

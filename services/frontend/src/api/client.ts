@@ -1,7 +1,7 @@
 // One request: JSON in, JSON out, problems as typed errors, and a key asked for when one is needed.
 import { askForKey } from '../auth/key';
 import { AwayError, errorOf } from './errors';
-import { traceHeaders } from './trace';
+import { type Action, beginTrace } from './trace';
 
 export interface RequestOptions {
   method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -10,6 +10,8 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
   /** Lets the request outlive the page. */
   keepalive?: boolean;
+  /** What the request is to the user, for its trace. */
+  action?: Action;
 }
 
 /**
@@ -31,7 +33,8 @@ export async function requestOnce<T>(path: string, options: RequestOptions = {})
 }
 
 async function send(path: string, options: RequestOptions): Promise<Response> {
-  const headers = traceHeaders();
+  const trace = beginTrace(options.action);
+  const { headers } = trace;
   const init: RequestInit = { method: options.method ?? 'GET', signal: options.signal ?? null, headers };
   if (options.keepalive) init.keepalive = true;
   if (options.body instanceof FormData) {
@@ -41,7 +44,9 @@ async function send(path: string, options: RequestOptions): Promise<Response> {
     headers['content-type'] = options.contentType ?? 'application/json';
   }
   try {
-    return await fetch(path, init);
+    const response = await fetch(path, init);
+    trace.end(response.status, response.headers.get('server-timing'));
+    return response;
   } catch (error) {
     if (options.signal?.aborted) throw error;
     throw new AwayError();

@@ -13,7 +13,7 @@ export interface SearchWindow {
 export type Example = { imageId: string } | { picture: Blob };
 
 export function searchByText(text: string, window: SearchWindow, signal?: AbortSignal): Promise<SearchPage> {
-  return request(`/api/v1/image/search?${parameters({ text, ...window })}`, { signal });
+  return request(`/api/v1/image/search?${parameters({ text, ...window })}`, { signal, action: 'search' });
 }
 
 export function searchByExample(
@@ -25,17 +25,17 @@ export function searchByExample(
   const fields = Object.entries({ text, ...window }).filter(([, value]) => value !== '');
   if ('imageId' in example) {
     const body = { image_id: example.imageId, ...Object.fromEntries(fields) };
-    return request('/api/v1/image/search', { method: 'POST', body, signal });
+    return request('/api/v1/image/search', { method: 'POST', body, signal, action: 'search' });
   }
   const body = new FormData();
   for (const [name, value] of fields) body.append(name, String(value));
   body.append('file', example.picture, 'query');
-  return request('/api/v1/image/search', { method: 'POST', body, signal });
+  return request('/api/v1/image/search', { method: 'POST', body, signal, action: 'search' });
 }
 
 /** Like the search by an image of the collection, which is itself left out. */
 export function similarTo(imageId: string, window: SearchWindow, signal?: AbortSignal): Promise<SearchPage> {
-  return request(`${imagePath(imageId)}/similar?${parameters({ ...window })}`, { signal });
+  return request(`${imagePath(imageId)}/similar?${parameters({ ...window })}`, { signal, action: 'search' });
 }
 
 /** Newest first. */

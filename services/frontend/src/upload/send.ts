@@ -1,7 +1,7 @@
 // Sending one file, with progress: `fetch` has none for what goes out. Or an address, for the server to fetch.
 import { askForKey } from '../auth/key';
 import { ApiError, AwayError, errorOf, retryAfterMs } from '../api/errors';
-import { traceHeaders } from '../api/trace';
+import { beginTrace } from '../api/trace';
 import type { IngestEntry, Problem } from '../api/types';
 import { abortReason } from '../lib/time';
 
@@ -47,17 +47,20 @@ interface Answer {
 function post(source: Source, signal: AbortSignal, onProgress: (share: number) => void): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
+    const trace = beginTrace('upload');
     const onAbort = () => call.abort();
     signal.addEventListener('abort', onAbort, { once: true });
     call.open('POST', '/api/v1/ingest');
-    for (const [name, value] of Object.entries(traceHeaders())) call.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries(trace.headers)) call.setRequestHeader(name, value);
     call.upload.onprogress = ({ loaded, total }) => onProgress(total > 0 ? loaded / total : 0);
-    call.onload = () =>
+    call.onload = () => {
+      trace.end(call.status, call.getResponseHeader('server-timing'));
       resolve({
         status: call.status,
         retryAfter: call.getResponseHeader('retry-after'),
         body: parsed(call.responseText),
       });
+    };
     call.onerror = () => reject(new AwayError());
     call.onabort = () => reject(abortReason(signal));
     call.onloadend = () => signal.removeEventListener('abort', onAbort);

@@ -15,7 +15,7 @@ use super::{
     metrics::{HttpMetrics, UNMATCHED, method_label},
     request_id,
 };
-use crate::telemetry::{TRACE, continue_from_headers};
+use crate::telemetry::{TRACE, continue_from_headers, server_timing};
 
 /// What nginx logs for a client that went away before its answer.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -53,10 +53,13 @@ pub(crate) async fn observe(State(observer): State<Observer>, mut request: Reque
         observation.end(response.status());
         response
     };
-    let answer = answer.instrument(log).instrument(trace);
+    let answer = answer.instrument(log).instrument(trace.clone());
     let mut response = request_id::scope(id.clone(), answer).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(request_id::HEADER, value);
+    }
+    if let Some(value) = server_timing(&trace) {
+        response.headers_mut().append("server-timing", value);
     }
     response
 }

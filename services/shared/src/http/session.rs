@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use crate::telemetry::{PageSpan, send_page_spans};
+
 use super::{
     auth::{Auth, Caller},
     extract::Json,
@@ -53,6 +55,17 @@ pub struct SignIn {
     pub key: String,
 }
 
+/// What a page has measured.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PageSpans {
+    #[schema(max_items = 64)]
+    pub spans: Vec<PageSpan>,
+}
+
+/// The most spans in one request.
+const MAX_SPANS: usize = 64;
+
 /// `/api/v1/session`, for every server that a browser talks to.
 pub fn router(auth: Arc<Auth>) -> OpenApiRouter {
     routes().with_state(auth)
@@ -60,7 +73,7 @@ pub fn router(auth: Arc<Auth>) -> OpenApiRouter {
 
 /// The same without its state, to describe it.
 pub fn routes() -> OpenApiRouter<Arc<Auth>> {
-    OpenApiRouter::new().routes(routes!(get_session, sign_in, sign_out))
+    OpenApiRouter::new().routes(routes!(get_session, sign_in, sign_out)).routes(routes!(take_spans))
 }
 
 /// Whether a key is needed, and what may be done.
@@ -96,6 +109,23 @@ async fn sign_in(
 )]
 async fn sign_out(headers: HeaderMap) -> (StatusCode, SetCookie) {
     (StatusCode::NO_CONTENT, AppendHeaders(Some((header::SET_COOKIE, cookie("", 0, &headers)))))
+}
+
+/// Takes the spans of a page for the traces that it began. A page sends them for answers with `server-timing: traceparent`.
+#[utoipa::path(
+    post, path = "/api/v1/session/spans", tag = "session", request_body = PageSpans,
+    responses((status = 204, description = "Taken, to be sent on if traces are kept here"), Problem)
+)]
+async fn take_spans(caller: Caller, Json(PageSpans { spans }): Json<PageSpans>) -> Result<StatusCode, Problem> {
+    // Reading may be open to all; what ends up with a collector is written.
+    if let Caller::Anonymous { .. } = caller {
+        return Err(Problem::unauthorized("spans are taken from those who have a key or have signed in"));
+    }
+    if spans.len() > MAX_SPANS {
+        return Err(Problem::unprocessable(format!("there are more than {MAX_SPANS} spans")));
+    }
+    send_page_spans(spans).map_err(|error| Problem::unprocessable(error.to_string()))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 type SetCookie = AppendHeaders<Option<(header::HeaderName, String)>>;

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context, TraceId,
     propagation::{Extractor, Injector, TextMapPropagator},
-    trace::{FutureExt, SpanId, TraceContextExt},
+    trace::{FutureExt, SpanContext, SpanId, TraceContextExt},
 };
 use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
@@ -20,6 +20,8 @@ pub const TRACE: &str = "imagesearch::trace";
 
 /// The member of `tracestate` by which a caller says that it hasn't decided whether the trace is kept.
 pub(super) const UNDECIDED: &str = "imagesearch";
+/// Its value where that is the page.
+const PAGE: &str = "page";
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
@@ -66,6 +68,29 @@ fn continue_from_extractor(span: &Span, carrier: &dyn Extractor) {
         // Refused only for a span that was begun already.
         let _ = span.set_parent(caller);
     }
+}
+
+/// What `traceparent` names, if that is a trace that is kept.
+pub(super) fn kept_span(traceparent: &str) -> Option<SpanContext> {
+    let carrier = Traceparent(Some(traceparent));
+    let named = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+    let named = named.span().span_context().clone();
+    (named.is_valid() && named.is_sampled()).then_some(named)
+}
+
+/// For the answer to a page that has begun a trace which is kept ([Server Timing](https://www.w3.org/TR/server-timing/)):
+/// only then does it send its own part.
+pub(crate) fn server_timing(span: &Span) -> Option<HeaderValue> {
+    if span.is_disabled() {
+        return None;
+    }
+    let context = span.context();
+    let span = context.span();
+    let own = span.span_context();
+    if !own.is_sampled() || own.trace_state().get(UNDECIDED) != Some(PAGE) {
+        return None;
+    }
+    HeaderValue::try_from(format!("traceparent;desc=\"00-{}-{}-01\"", own.trace_id(), own.span_id())).ok()
 }
 
 /// What a job carries so that its work continues this trace.

@@ -3,7 +3,7 @@
 
 use std::{
     fmt::Debug,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     logs::{LogBatch, LogExporter, SdkLoggerProvider},
     resource::{EnvResourceDetector, TelemetryResourceDetector},
-    trace::{SdkTracerProvider, SpanData, SpanExporter},
+    trace::{BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter, SpanProcessor},
 };
 
 use super::{
@@ -24,12 +24,16 @@ use super::{
 
 /// A collector that comes and goes is told of once in this time at most.
 const QUIET: Duration = Duration::from_mins(1);
+/// The page, as a service.
+const PAGE: &str = "imagesearch-page";
 /// For what is left when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What exports, as far as something is to be exported.
 pub(super) struct Providers {
     pub(super) traces: Option<SdkTracerProvider>,
+    /// The spans of pages, which are made elsewhere.
+    pub(super) page: Option<Arc<BatchSpanProcessor>>,
     pub(super) logs: Option<SdkLoggerProvider>,
 }
 
@@ -39,17 +43,19 @@ impl Providers {
     pub(super) fn start(service: &str, settings: &Settings) -> Result<Self, ExporterBuildError> {
         let resource = resource(service, settings.service_name.as_deref());
         let traces = settings.traces.map(|target| tracer_provider(target, settings, resource.clone())).transpose()?;
+        let page = settings.traces.map(page_processor).transpose()?.map(Arc::new);
         let logs = settings.logs.map(|target| logger_provider(target, resource)).transpose()?;
-        Ok(Self { traces, logs })
+        Ok(Self { traces, page, logs })
     }
 
     /// Sends what is left, within two seconds.
     pub(super) async fn shutdown(&self) {
-        let (traces, logs) = (self.traces.clone(), self.logs.clone());
+        let (traces, page, logs) = (self.traces.clone(), self.page.clone(), self.logs.clone());
         // They wait, and what they wait for may need this thread. That time was too short is not worth a word at the end.
         let traces = tokio::task::spawn_blocking(move || traces.map(|traces| traces.shutdown_with_timeout(LAST_WORDS)));
+        let page = tokio::task::spawn_blocking(move || page.map(|page| page.shutdown_with_timeout(LAST_WORDS)));
         let logs = tokio::task::spawn_blocking(move || logs.map(|logs| logs.shutdown_with_timeout(LAST_WORDS)));
-        let _ = tokio::join!(traces, logs);
+        let _ = tokio::join!(traces, page, logs);
     }
 }
 
@@ -62,6 +68,13 @@ fn tracer_provider(
     let sampler = Keep(settings.sampler.clone());
     let provider = SdkTracerProvider::builder().with_sampler(sampler).with_resource(resource);
     Ok(provider.with_batch_exporter(exporter).build())
+}
+
+fn page_processor(target: Target) -> Result<BatchSpanProcessor, ExporterBuildError> {
+    let exporter = Watched { exporter: span_exporter(target)?, health: Health::new("traces of pages") };
+    let mut processor = BatchSpanProcessor::builder(exporter).build();
+    processor.set_resource(&resource(PAGE, Some(PAGE)));
+    Ok(processor)
 }
 
 fn logger_provider(target: Target, resource: Resource) -> Result<SdkLoggerProvider, ExporterBuildError> {

@@ -4,6 +4,7 @@ mod context;
 mod export;
 mod filter;
 mod json;
+mod page;
 mod sampler;
 mod settings;
 #[cfg(test)]
@@ -24,10 +25,14 @@ use tracing_subscriber::{
     Layer, filter::filter_fn, fmt::format::JsonFields, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-pub(crate) use self::context::{continue_from_headers, recorded_trace_id};
+pub(crate) use self::{
+    context::{continue_from_headers, recorded_trace_id, server_timing},
+    page::send_page_spans,
+};
 pub use self::{
     context::{TRACE, carried, carried_work, continue_from, headers, is_traced, link, traceparent},
     filter::{InvalidFilter, LogFilter},
+    page::{PageAction, PageSpan},
 };
 use self::{export::Providers, settings::Settings};
 use crate::{

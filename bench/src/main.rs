@@ -16,6 +16,7 @@ mod search;
 mod server;
 mod start;
 mod stores;
+mod telemetry;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -66,6 +67,8 @@ enum Part {
     Ingestapi,
     /// Originals through cdnapi from S3 against reading from S3
     Cdnapi,
+    /// Ingest and search with traces and logs exported against without, and a scrape of a busy process
+    Telemetry,
 }
 
 #[tokio::main]
@@ -87,6 +90,7 @@ async fn main() -> Result<()> {
             Part::MilvusSearch => milvus_search::measure(&program, images).await?,
             Part::Ingestapi => ingestapi::measure(&program, rounds).await?,
             Part::Cdnapi => cdnapi::measure(&program, rounds).await?,
+            Part::Telemetry => telemetry::measure(&program, rounds).await?,
         }
     }
     Ok(())

@@ -32,6 +32,7 @@ const UPLOADS: usize = 6;
 pub(crate) struct Server {
     process: Child,
     pub(crate) url: String,
+    pub(crate) admin_url: String,
     pub(crate) http: reqwest::Client,
     /// From the start of the process until it said that it was ready.
     pub(crate) start: Duration,
@@ -40,9 +41,17 @@ pub(crate) struct Server {
 impl Server {
     /// Everything in one process.
     pub(crate) async fn start(program: &Utf8Path, data_dir: &Utf8Path) -> Result<Self> {
+        Self::start_with(program, data_dir, Vec::new()).await
+    }
+
+    pub(crate) async fn start_with(
+        program: &Utf8Path,
+        data_dir: &Utf8Path,
+        mut settings: Environment,
+    ) -> Result<Self> {
         let ports = free_ports::<5>()?;
-        let listen = ROLES.into_iter().zip(ports).map(|(role, port)| listen(role, port)).collect();
-        Self::run(program, "up", data_dir, listen, [ports[0], ports[1]]).await
+        settings.extend(ROLES.into_iter().zip(ports).map(|(role, port)| listen(role, port)));
+        Self::run(program, "up", data_dir, settings, [ports[0], ports[1]]).await
     }
 
     /// One role, on the stores that the settings name.
@@ -81,8 +90,9 @@ impl Server {
         let url = format!("http://127.0.0.1:{port}");
         // A server that is busy takes nothing for as long as it likes.
         let http = reqwest::Client::builder().tcp_user_timeout(None::<Duration>).build()?;
-        let mut server = Self { process, url, http, start: Duration::ZERO };
-        let ready = format!("http://127.0.0.1:{admin_port}/readyz");
+        let admin_url = format!("http://127.0.0.1:{admin_port}");
+        let ready = format!("{admin_url}/readyz");
+        let mut server = Self { process, url, admin_url, http, start: Duration::ZERO };
         while !server.http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
             if let Some(status) = server.process.try_wait()? {
                 bail!("{program} ended with {status}:\n{}", fs::read_to_string(data_dir.with_extension("log"))?);

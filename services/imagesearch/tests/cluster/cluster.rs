@@ -200,6 +200,15 @@ impl Process {
         ids(&answer["results"])
     }
 
+    /// Waits until the log has a line with this text.
+    pub(crate) async fn until_logged(&self, text: &str) {
+        let started = Instant::now();
+        while !self.log().contains(text) {
+            assert!(started.elapsed() < DEADLINE, "{} never said {text:?}:\n{}", self.role, self.log());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }

@@ -9,4 +9,5 @@ mod flow;
 mod hub;
 mod load;
 mod model;
+mod secrets;
 mod traces;

@@ -35,7 +35,7 @@ async fn no_secret_of_a_store_is_ever_logged() {
     }
     let url = cluster.searchapi.url("/api/v1/image/search?text=another");
     assert_eq!(cluster.http.get(url).send().await.unwrap().status(), 503);
-    cluster.ingestapi.until_logged("disconnected").await;
+    cluster.ingestapi.until_logged("connection to NATS").await;
 
     let s3_key = servers::settings(&cluster.stores.s3, "").secret_access_key.unwrap().reveal().to_owned();
     for log in cluster.processes().map(|process| process.log()).chain([refused.log()]) {

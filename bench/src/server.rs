@@ -44,11 +44,7 @@ impl Server {
         Self::start_with(program, data_dir, Vec::new()).await
     }
 
-    pub(crate) async fn start_with(
-        program: &Utf8Path,
-        data_dir: &Utf8Path,
-        mut settings: Environment,
-    ) -> Result<Self> {
+    pub(crate) async fn start_with(program: &Utf8Path, data_dir: &Utf8Path, mut settings: Environment) -> Result<Self> {
         let ports = free_ports::<5>()?;
         settings.extend(ROLES.into_iter().zip(ports).map(|(role, port)| listen(role, port)));
         Self::run(program, "up", data_dir, settings, [ports[0], ports[1]]).await

@@ -95,8 +95,7 @@ struct Scrape {
 impl Ingested {
     async fn run(program: &Utf8Path, settings: Environment) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let server =
-            Server::start_with(program, &Utf8PathBuf::try_from(folder.path().join("data"))?, settings).await?;
+        let server = Server::start_with(program, &Utf8PathBuf::try_from(folder.path().join("data"))?, settings).await?;
         let photos = images::read(&images::photo_paths()?)?;
         let all: Vec<_> =
             (0..COPIES).flat_map(|copy| photos.iter().map(move |photo| images::again(photo, copy))).collect();

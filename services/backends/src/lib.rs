@@ -9,10 +9,10 @@ pub mod index;
 pub mod intake;
 pub mod keys;
 pub mod lock;
-mod measured;
 pub mod metadata;
 pub mod models;
 pub mod objects;
+mod observed;
 pub mod projection;
 pub mod queue;
 pub mod records;
@@ -23,6 +23,5 @@ pub mod survey;
 pub mod sweep;
 #[cfg(test)]
 mod testing;
-mod traced;
 
 pub use self::stores::{Stores, open};

@@ -15,12 +15,11 @@ use crate::{
     index::{Collection, CollectionSpec, IndexError, MilvusIndex, QdrantEdgeIndex, VectorIndex},
     keys,
     lock::{FolderLock, LockError},
-    measured::Measured,
     objects::{ObjectError, ObjectStore, PutCondition, folder::FolderStore, hot::HotOriginals, s3::S3Store},
+    observed::{ObservedIndex, ObservedObjects, ObservedQueue},
     projection::Projection,
     queue::{JetstreamQueue, JobQueue, SqliteQueue},
     records::Records,
-    traced::{TracedIndex, TracedObjects, TracedQueue},
 };
 
 const MAX_IDENTITY_BYTES: u64 = 4096;
@@ -125,12 +124,12 @@ pub async fn open_for_reading(
 async fn objects_of(config: &config::Config) -> Result<Arc<dyn ObjectStore>, StoreError> {
     Ok(match &config.objects {
         config::Objects::Folder { path } => {
-            let folder = Measured(FolderStore::open(&objects_folder(config, path.as_ref()))?);
-            Arc::new(HotOriginals::new(TracedObjects::new(folder, None)))
+            let folder = FolderStore::open(&objects_folder(config, path.as_ref()))?;
+            Arc::new(HotOriginals::new(ObservedObjects::new(folder, None)))
         }
         config::Objects::S3(s3) => {
             let store = Box::pin(S3Store::open(s3, &config.data_dir.join("uploads"))).await?;
-            Arc::new(HotOriginals::new(TracedObjects::new(Measured(store), Some(s3.bucket.clone()))))
+            Arc::new(HotOriginals::new(ObservedObjects::new(store, Some(s3.bucket.clone()))))
         }
     })
 }
@@ -139,10 +138,10 @@ async fn queue_of(config: &config::Config) -> Result<Arc<dyn JobQueue>, StoreErr
     Ok(match &config.queue {
         config::Queue::Sqlite { path, max_jobs, keep_tasks } => {
             let file = queue_file(config, path.as_ref());
-            Arc::new(TracedQueue::sqlite(Measured(SqliteQueue::open(&file, *max_jobs, *keep_tasks)?)))
+            Arc::new(ObservedQueue::sqlite(SqliteQueue::open(&file, *max_jobs, *keep_tasks)?))
         }
         config::Queue::Jetstream(jetstream) => {
-            Arc::new(TracedQueue::jetstream(Measured(Box::pin(JetstreamQueue::open(jetstream)).await?)))
+            Arc::new(ObservedQueue::jetstream(Box::pin(JetstreamQueue::open(jetstream)).await?))
         }
     })
 }
@@ -151,11 +150,9 @@ async fn index_of(config: &config::Config) -> Result<Arc<dyn VectorIndex>, Store
     Ok(match &config.index {
         config::Index::QdrantEdge { path } => {
             let index = QdrantEdgeIndex::open(&index_folder(config, path.as_ref()))?;
-            Arc::new(TracedIndex::qdrant_edge(Measured(index)))
+            Arc::new(ObservedIndex::qdrant_edge(index))
         }
-        config::Index::Milvus(milvus) => {
-            Arc::new(TracedIndex::milvus(Measured(Box::pin(MilvusIndex::open(milvus)).await?)))
-        }
+        config::Index::Milvus(milvus) => Arc::new(ObservedIndex::milvus(Box::pin(MilvusIndex::open(milvus)).await?)),
     })
 }
 

@@ -25,14 +25,14 @@ use tracing_subscriber::{
     Layer, filter::filter_fn, fmt::format::JsonFields, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-pub(crate) use self::{
-    context::{continue_from_headers, recorded_trace_id, server_timing},
-    page::send_page_spans,
-};
 pub use self::{
     context::{TRACE, carried, carried_work, continue_from, headers, is_traced, link, traceparent},
     filter::{InvalidFilter, LogFilter},
     page::{PageAction, PageSpan},
+};
+pub(crate) use self::{
+    context::{continue_from_headers, recorded_trace_id, server_timing},
+    page::send_page_spans,
 };
 use self::{export::Providers, settings::Settings};
 use crate::{

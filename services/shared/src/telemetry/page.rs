@@ -23,7 +23,10 @@ const MAX_STARTED_MS: u64 = 7_258_118_400_000;
 #[serde(deny_unknown_fields)]
 pub struct PageSpan {
     /// The header that the request was sent with.
-    #[schema(pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-01$", example = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
+    #[schema(
+        pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-01$",
+        example = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    )]
     pub traceparent: String,
     pub action: PageAction,
     /// Milliseconds since 1970, by the page's clock.

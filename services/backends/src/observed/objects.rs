@@ -4,20 +4,23 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use shared::telemetry::{TRACE, is_traced};
+use futures::{StreamExt, stream::BoxStream};
+use shared::{
+    metrics::backend::{self, Backend, Operation},
+    telemetry::{TRACE, is_traced},
+};
 use tracing::{Span, field::Empty};
 
-use super::{kind, within};
+use super::kind;
 use crate::objects::{ETag, ObjectError, ObjectInfo, ObjectKey, ObjectStore, ObjectStream, PutCondition, StagedObject};
 
-pub(crate) struct TracedObjects<S> {
+pub(crate) struct ObservedObjects<S> {
     store: S,
     /// Of a store elsewhere; `None` for a folder.
     bucket: Option<String>,
 }
 
-impl<S: ObjectStore> TracedObjects<S> {
+impl<S: ObjectStore> ObservedObjects<S> {
     pub(crate) fn new(store: S, bucket: Option<String>) -> Self {
         Self { store, bucket }
     }
@@ -48,23 +51,31 @@ fn span(bucket: Option<&str>, operation: &'static str, key: Option<&ObjectKey>) 
     )
 }
 
+async fn observe<T>(
+    operation: Operation,
+    span: Span,
+    call: impl Future<Output = Result<T, ObjectError>>,
+) -> Result<T, ObjectError> {
+    super::observe(Backend::Objects, operation, span, call).await
+}
+
 #[async_trait]
-impl<S: ObjectStore> ObjectStore for TracedObjects<S> {
+impl<S: ObjectStore> ObjectStore for ObservedObjects<S> {
     async fn stage(&self) -> Result<Box<dyn StagedObject>, ObjectError> {
-        let staged = self.store.stage().await?;
-        Ok(Box::new(TracedStaged { staged, bucket: self.bucket.clone() }))
+        let staged = observe(Operation::Stage, Span::none(), self.store.stage()).await?;
+        Ok(Box::new(ObservedStaged { staged, bucket: self.bucket.clone() }))
     }
 
     async fn put(&self, key: &ObjectKey, bytes: Bytes, condition: PutCondition) -> Result<ETag, ObjectError> {
-        within(self.span("PutObject", Some(key)), self.store.put(key, bytes, condition)).await
+        observe(Operation::Put, self.span("PutObject", Some(key)), self.store.put(key, bytes, condition)).await
     }
 
     async fn get(&self, key: &ObjectKey, limit_bytes: u64) -> Result<Option<(ObjectInfo, Bytes)>, ObjectError> {
-        within(self.span("GetObject", Some(key)), self.store.get(key, limit_bytes)).await
+        observe(Operation::Get, self.span("GetObject", Some(key)), self.store.get(key, limit_bytes)).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, ObjectError> {
-        within(self.span("HeadObject", Some(key)), self.store.head(key)).await
+        observe(Operation::Head, self.span("HeadObject", Some(key)), self.store.head(key)).await
     }
 
     /// Up to the first byte.
@@ -73,11 +84,11 @@ impl<S: ObjectStore> ObjectStore for TracedObjects<S> {
         key: &ObjectKey,
         range: Option<Range<u64>>,
     ) -> Result<Option<(ObjectInfo, ObjectStream)>, ObjectError> {
-        within(self.span("GetObject", Some(key)), self.store.read(key, range)).await
+        observe(Operation::Read, self.span("GetObject", Some(key)), self.store.read(key, range)).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
-        within(self.span("DeleteObject", Some(key)), self.store.delete(key)).await
+        observe(Operation::Delete, self.span("DeleteObject", Some(key)), self.store.delete(key)).await
     }
 
     fn list(
@@ -85,27 +96,28 @@ impl<S: ObjectStore> ObjectStore for TracedObjects<S> {
         prefix: &str,
         start_after: Option<&ObjectKey>,
     ) -> BoxStream<'static, Result<ObjectInfo, ObjectError>> {
-        self.store.list(prefix, start_after)
+        backend::stream(Backend::Objects, Operation::List, self.store.list(prefix, start_after)).boxed()
     }
 
     async fn ready(&self) -> Result<(), ObjectError> {
-        self.store.ready().await
+        observe(Operation::Ready, Span::none(), self.store.ready()).await
     }
 }
 
-struct TracedStaged {
+struct ObservedStaged {
     staged: Box<dyn StagedObject>,
     bucket: Option<String>,
 }
 
 #[async_trait]
-impl StagedObject for TracedStaged {
+impl StagedObject for ObservedStaged {
     /// At the pace of whoever sends the bytes, which says nothing of the store.
     async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
-        self.staged.write(bytes).await
+        observe(Operation::Write, Span::none(), self.staged.write(bytes)).await
     }
 
     async fn commit(self: Box<Self>, key: &ObjectKey) -> Result<(), ObjectError> {
-        within(span(self.bucket.as_deref(), "PutObject", Some(key)), self.staged.commit(key)).await
+        let span = span(self.bucket.as_deref(), "PutObject", Some(key));
+        observe(Operation::Commit, span, self.staged.commit(key)).await
     }
 }

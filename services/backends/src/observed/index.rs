@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use shared::{
     Hit, ImageDocument, ImageId, ModelFingerprint, Version,
     filter::Filter,
+    metrics::backend::{self, Backend, Operation},
     telemetry::{TRACE, is_traced},
 };
 use tracing::{Span, field::Empty};
 
-use super::{kind, within};
+use super::kind;
 use crate::index::{Collection, CollectionSpec, DocumentPage, IndexError, ListQuery, Point, SearchQuery, VectorIndex};
 
-pub(crate) struct TracedIndex<I> {
+pub(crate) struct ObservedIndex<I> {
     index: I,
     system: System,
 }
@@ -26,7 +27,7 @@ pub(crate) struct System {
     pub(crate) is_remote: bool,
 }
 
-impl<I: VectorIndex> TracedIndex<I> {
+impl<I: VectorIndex> ObservedIndex<I> {
     pub(crate) fn milvus(index: I) -> Self {
         Self { index, system: System { name: "milvus", is_remote: true } }
     }
@@ -36,32 +37,40 @@ impl<I: VectorIndex> TracedIndex<I> {
     }
 }
 
+async fn observe<T>(
+    operation: Operation,
+    span: Span,
+    call: impl Future<Output = Result<T, IndexError>>,
+) -> Result<T, IndexError> {
+    super::observe(Backend::Index, operation, span, call).await
+}
+
 #[async_trait]
-impl<I: VectorIndex> VectorIndex for TracedIndex<I> {
+impl<I: VectorIndex> VectorIndex for ObservedIndex<I> {
     async fn open(&self, spec: &CollectionSpec) -> Result<Arc<dyn Collection>, IndexError> {
-        let collection = self.index.open(spec).await?;
-        Ok(Arc::new(TracedCollection { collection, system: self.system }))
+        let collection = observe(Operation::Open, Span::none(), self.index.open(spec)).await?;
+        Ok(Arc::new(ObservedCollection { collection, system: self.system }))
     }
 
     async fn collections(&self) -> Result<Vec<ModelFingerprint>, IndexError> {
-        self.index.collections().await
+        observe(Operation::Collections, Span::none(), self.index.collections()).await
     }
 
     async fn remove(&self, model: &ModelFingerprint) -> Result<bool, IndexError> {
-        self.index.remove(model).await
+        observe(Operation::Remove, Span::none(), self.index.remove(model)).await
     }
 
     async fn ready(&self) -> Result<(), IndexError> {
-        self.index.ready().await
+        observe(Operation::Ready, Span::none(), self.index.ready()).await
     }
 }
 
-struct TracedCollection {
+struct ObservedCollection {
     collection: Arc<dyn Collection>,
     system: System,
 }
 
-impl TracedCollection {
+impl ObservedCollection {
     /// `size`: how many points, when it can be more than one.
     fn span(&self, operation: &'static str, size: Option<usize>) -> Span {
         if !is_traced() {
@@ -85,46 +94,46 @@ impl TracedCollection {
 }
 
 #[async_trait]
-impl Collection for TracedCollection {
+impl Collection for ObservedCollection {
     fn spec(&self) -> &CollectionSpec {
         self.collection.spec()
     }
 
     async fn upsert(&self, points: &[Point]) -> Result<(), IndexError> {
-        within(self.span("upsert", Some(points.len())), self.collection.upsert(points)).await
+        observe(Operation::Upsert, self.span("upsert", Some(points.len())), self.collection.upsert(points)).await
     }
 
     async fn set_document(&self, document: &ImageDocument) -> Result<bool, IndexError> {
-        within(self.span("set_document", None), self.collection.set_document(document)).await
+        observe(Operation::SetDocument, self.span("set_document", None), self.collection.set_document(document)).await
     }
 
     async fn delete(&self, image_ids: &[ImageId]) -> Result<(), IndexError> {
-        within(self.span("delete", Some(image_ids.len())), self.collection.delete(image_ids)).await
+        observe(Operation::Delete, self.span("delete", Some(image_ids.len())), self.collection.delete(image_ids)).await
     }
 
     async fn search(&self, query: &SearchQuery<'_>) -> Result<Vec<Hit>, IndexError> {
         let span = self.span("search", None);
-        let hits = within(span.clone(), self.collection.search(query)).await?;
+        let hits = observe(Operation::Search, span.clone(), self.collection.search(query)).await?;
         span.record("db.response.returned_rows", hits.len() as i64);
         Ok(hits)
     }
 
     async fn get(&self, image_id: ImageId) -> Result<Option<Point>, IndexError> {
-        within(self.span("get", None), self.collection.get(image_id)).await
+        observe(Operation::Get, self.span("get", None), self.collection.get(image_id)).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<DocumentPage, IndexError> {
         let span = self.span("list", None);
-        let page = within(span.clone(), self.collection.list(query)).await?;
+        let page = observe(Operation::List, span.clone(), self.collection.list(query)).await?;
         span.record("db.response.returned_rows", page.documents.len() as i64);
         Ok(page)
     }
 
     async fn count(&self, filter: Option<&Filter>) -> Result<u64, IndexError> {
-        within(self.span("count", None), self.collection.count(filter)).await
+        observe(Operation::Count, self.span("count", None), self.collection.count(filter)).await
     }
 
     fn scan(&self) -> BoxStream<'static, Result<(ImageId, Version), IndexError>> {
-        self.collection.scan()
+        backend::stream(Backend::Index, Operation::Scan, self.collection.scan()).boxed()
     }
 }

@@ -8,23 +8,24 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use shared::{
     ImageId, Job, ModelFingerprint, Task, TaskFailure, TaskId, TaskStatus,
+    metrics::backend::{Backend, Operation},
     telemetry::{TRACE, continue_from, is_traced, traceparent},
 };
 use tracing::{Span, field::Empty};
 
-use super::{kind, within};
+use super::kind;
 use crate::queue::{JobQueue, Lease, Outcome, QueueDepth, QueueError, TaskPage, TaskQuery};
 
 /// What the queue is called in spans; what the jobs of a deployment are called elsewhere is its own business.
 const DESTINATION: &str = "jobs";
 
-pub(crate) struct TracedQueue<Q> {
+pub(crate) struct ObservedQueue<Q> {
     queue: Q,
     system: &'static str,
     is_remote: bool,
 }
 
-impl<Q: JobQueue> TracedQueue<Q> {
+impl<Q: JobQueue> ObservedQueue<Q> {
     pub(crate) fn sqlite(queue: Q) -> Self {
         Self { queue, system: "sqlite", is_remote: false }
     }
@@ -73,11 +74,19 @@ impl<Q: JobQueue> TracedQueue<Q> {
     }
 }
 
+async fn observe<T>(
+    operation: Operation,
+    span: Span,
+    call: impl Future<Output = Result<T, QueueError>>,
+) -> Result<T, QueueError> {
+    super::observe(Backend::Queue, operation, span, call).await
+}
+
 #[async_trait]
-impl<Q: JobQueue> JobQueue for TracedQueue<Q> {
+impl<Q: JobQueue> JobQueue for ObservedQueue<Q> {
     async fn enqueue(&self, jobs: &[Job]) -> Result<(), QueueError> {
         if !is_traced() {
-            return self.queue.enqueue(jobs).await;
+            return observe(Operation::Enqueue, Span::none(), self.queue.enqueue(jobs)).await;
         }
         let one = <&[Job; 1]>::try_from(jobs).ok().map(|[job]| job.task_id);
         let span = self.new_span("publish", Some("send"), one, "producer");
@@ -89,7 +98,7 @@ impl<Q: JobQueue> JobQueue for TracedQueue<Q> {
             let jobs: Vec<Job> = jobs.iter().map(|job| Job { traceparent: context.clone(), ..job.clone() }).collect();
             self.queue.enqueue(&jobs).await
         };
-        within(span, published).await
+        observe(Operation::Enqueue, span, published).await
     }
 
     async fn lease(
@@ -99,7 +108,8 @@ impl<Q: JobQueue> JobQueue for TracedQueue<Q> {
         lease: Duration,
         wait: Duration,
     ) -> Result<Vec<Lease>, QueueError> {
-        let leases = self.queue.lease(model, max, lease, wait).await?;
+        let call = self.queue.lease(model, max, lease, wait);
+        let leases = observe(Operation::Lease, Span::none(), call).await?;
         for lease in &leases {
             self.received(&lease.job);
         }
@@ -107,62 +117,63 @@ impl<Q: JobQueue> JobQueue for TracedQueue<Q> {
     }
 
     async fn extend(&self, lease: &Lease, duration: Duration) -> Result<(), QueueError> {
-        self.queue.extend(lease, duration).await
+        observe(Operation::Extend, Span::none(), self.queue.extend(lease, duration)).await
     }
 
     async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<(), QueueError> {
         let span = self.span("ack", Some("settle"), Some(lease.job.task_id));
-        within(span, self.queue.finish(lease, outcome)).await
+        observe(Operation::Finish, span, self.queue.finish(lease, outcome)).await
     }
 
     async fn retry(&self, lease: &Lease, delay: Duration, reason: TaskFailure) -> Result<(), QueueError> {
         let span = self.span("nack", Some("settle"), Some(lease.job.task_id));
-        within(span, self.queue.retry(lease, delay, reason)).await
+        observe(Operation::Retry, span, self.queue.retry(lease, delay, reason)).await
     }
 
     async fn hand_back(&self, lease: &Lease) -> Result<(), QueueError> {
         let span = self.span("nack", Some("settle"), Some(lease.job.task_id));
-        within(span, self.queue.hand_back(lease)).await
+        observe(Operation::HandBack, span, self.queue.hand_back(lease)).await
     }
 
     async fn set_image_id(&self, lease: &Lease, image_id: ImageId) -> Result<(), QueueError> {
         let span = self.span("set_image_id", None, Some(lease.job.task_id));
-        within(span, self.queue.set_image_id(lease, image_id)).await
+        observe(Operation::SetImageId, span, self.queue.set_image_id(lease, image_id)).await
     }
 
     async fn task(&self, task_id: TaskId) -> Result<Option<Task>, QueueError> {
-        within(self.span("get_task", None, Some(task_id)), self.queue.task(task_id)).await
+        observe(Operation::Task, self.span("get_task", None, Some(task_id)), self.queue.task(task_id)).await
     }
 
     async fn live_task(&self, image_id: ImageId, model: &ModelFingerprint) -> Result<Option<Task>, QueueError> {
-        within(self.span("find_task", None, None), self.queue.live_task(image_id, model)).await
+        observe(Operation::LiveTask, self.span("find_task", None, None), self.queue.live_task(image_id, model)).await
     }
 
     async fn tasks(&self, query: &TaskQuery) -> Result<TaskPage, QueueError> {
-        within(self.span("list_tasks", None, None), self.queue.tasks(query)).await
+        observe(Operation::Tasks, self.span("list_tasks", None, None), self.queue.tasks(query)).await
     }
 
     async fn counts(&self) -> Result<Vec<(TaskStatus, u64)>, QueueError> {
-        within(self.span("count_tasks", None, None), self.queue.counts()).await
+        observe(Operation::Counts, self.span("count_tasks", None, None), self.queue.counts()).await
     }
 
+    /// Has no end and no faults, so there is nothing to measure.
     fn changes(&self) -> BoxStream<'static, Task> {
         self.queue.changes()
     }
 
     async fn depth(&self) -> Result<QueueDepth, QueueError> {
-        self.queue.depth().await
+        observe(Operation::Depth, Span::none(), self.queue.depth()).await
     }
 
     async fn clear(&self) -> Result<(), QueueError> {
-        self.queue.clear().await
+        observe(Operation::Clear, Span::none(), self.queue.clear()).await
     }
 
     async fn adopt(&self, model: &ModelFingerprint) -> Result<(), QueueError> {
-        self.queue.adopt(model).await
+        observe(Operation::Adopt, Span::none(), self.queue.adopt(model)).await
     }
 
     async fn ready(&self) -> Result<(), QueueError> {
-        self.queue.ready().await
+        observe(Operation::Ready, Span::none(), self.queue.ready()).await
     }
 }

@@ -232,6 +232,36 @@ async fn g01_an_index_that_lost_its_volume_is_told_and_built_anew() {
     assert!(!stack.found("a castle").await.is_empty());
 }
 
+/// In another namespace, beside a stack of the same name.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make test-cluster"]
+async fn h01_three_queue_servers_lose_nothing_when_one_after_the_other_is_killed() {
+    const NAMESPACE: &str = "imagesearch-e2e-three";
+    const UPLOADS: usize = 60;
+    let first = Stack::ready().await;
+    let before = first.indexed().await;
+    let mut three = spec();
+    three["queue"]["managed"]["replicas"] = json!(3);
+    stack::apply_namespace(NAMESPACE);
+    stack::apply_stack_in(NAMESPACE, &three);
+    let in_it = |arguments: &[&str]| kubectl(&[&["--namespace", NAMESPACE], arguments].concat());
+    in_it(&["wait", "--for=condition=Ready", "iss/photos", "--timeout=10m"]);
+    let stack = Stack::connect(NAMESPACE, 3940).await;
+    let castle = photo("neuschwansteinCastle.jpg");
+    let mut uploaded = BTreeSet::new();
+    for number in 0..UPLOADS {
+        if number % 20 == 10 {
+            let pod = format!("photos-queue-{}", number / 20);
+            in_it(&["delete", "pod", &pod, "--grace-period=0", "--force"]);
+        }
+        uploaded.insert(stack.upload("neuschwansteinCastle.jpg", again(&castle, number)).await);
+    }
+    until("everything is indexed", async || (stack.indexed().await == uploaded).then_some(())).await;
+    assert_eq!(first.indexed().await, before, "what is in one stack is in no other");
+    drop(stack);
+    kubectl(&["delete", "namespace", NAMESPACE, "--wait=true", "--timeout=180s"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make test-cluster"]
 async fn y01_another_version_of_the_operator_comes_and_goes() {

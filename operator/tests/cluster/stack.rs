@@ -34,6 +34,7 @@ pub(crate) fn spec() -> Value {
 /// A stack that serves, and who talks to it.
 pub(crate) struct Stack {
     pub(crate) http: reqwest::Client,
+    port: u16,
     key: String,
     _page: Forward,
 }
@@ -45,14 +46,15 @@ impl Stack {
     pub(crate) async fn ready() -> Self {
         let took = READY.get_or_init(install).await;
         println!("from nothing to Ready in {} s", took.as_secs());
-        Self::connect().await
+        Self::connect(NAMESPACE, PAGE_PORT).await
     }
 
-    async fn connect() -> Self {
-        let page = Forward::to(&format!("service/{}", "photos-frontend"), PAGE_PORT, 3000);
-        let key = secret("photos-key-admin", "key");
+    /// To the one of another namespace, through another port.
+    pub(crate) async fn connect(namespace: &'static str, port: u16) -> Self {
+        let page = Forward::to(namespace, "service/photos-frontend", port, 3000);
+        let key = secret_in(namespace, "photos-key-admin", "key");
         let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
-        let stack = Self { http, key, _page: page };
+        let stack = Self { http, port, key, _page: page };
         until("the page answers", async || {
             let answer = stack.http.get(stack.url("/healthz")).send().await.ok()?;
             (answer.status() == StatusCode::OK).then_some(())
@@ -61,9 +63,8 @@ impl Stack {
         stack
     }
 
-    #[expect(clippy::unused_self, reason = "the port is the forward's that it holds")]
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{PAGE_PORT}{path}")
+        format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     /// Uploads an image until it is taken: the answers 429 and 503 ask to be tried again. Returns its id.
@@ -130,11 +131,7 @@ fn ids(images: &Value) -> Vec<String> {
 async fn install() -> Duration {
     let started = Instant::now();
     install_operator(&[]);
-    let namespace = json!({
-        "apiVersion": "v1", "kind": "Namespace",
-        "metadata": { "name": NAMESPACE, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },
-    });
-    apply(&namespace);
+    apply_namespace(NAMESPACE);
     until("the resource is known", async || {
         Command::new("kubectl")
             .args(["get", "crd", "imagesearchstacks.imagesearch.dev"])
@@ -168,11 +165,23 @@ pub(crate) fn install_operator(values: &[&str]) {
     helm(&[&arguments, values].concat());
 }
 
+/// Makes a namespace in which pods are restricted.
+pub(crate) fn apply_namespace(namespace: &str) {
+    apply(&json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": { "name": namespace, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },
+    }));
+}
+
 /// Applies the stack with this spec.
 pub(crate) fn apply_stack(spec: &Value) {
+    apply_stack_in(NAMESPACE, spec);
+}
+
+pub(crate) fn apply_stack_in(namespace: &str, spec: &Value) {
     apply(&json!({
         "apiVersion": "imagesearch.dev/v1alpha1", "kind": "ImageSearchStack",
-        "metadata": { "name": "photos", "namespace": NAMESPACE }, "spec": spec,
+        "metadata": { "name": "photos", "namespace": namespace }, "spec": spec,
     }));
 }
 
@@ -186,7 +195,7 @@ pub(crate) fn helm(arguments: &[&str]) -> String {
     run("helm", arguments)
 }
 
-/// In the namespace of the stack.
+/// In the namespace of the stack, unless another one is named.
 pub(crate) fn kubectl(arguments: &[&str]) -> String {
     let namespaced: Vec<&str> = ["--namespace", NAMESPACE].iter().chain(arguments).copied().collect();
     run("kubectl", &namespaced)
@@ -219,7 +228,13 @@ pub(crate) async fn until_ready() {
 }
 
 pub(crate) fn secret(name: &str, entry: &str) -> String {
+    secret_in(NAMESPACE, name, entry)
+}
+
+fn secret_in(namespace: &str, name: &str, entry: &str) -> String {
     kubectl(&[
+        "--namespace",
+        namespace,
         "get",
         "secret",
         name,
@@ -251,13 +266,13 @@ struct Forward {
 }
 
 impl Forward {
-    fn to(target: &str, local: u16, remote: u16) -> Self {
+    fn to(namespace: &'static str, target: &str, local: u16, remote: u16) -> Self {
         let (stop, child) = (std::sync::Arc::default(), std::sync::Arc::<std::sync::Mutex<Option<Child>>>::default());
         let (stopped, running, target) = (std::sync::Arc::clone(&stop), child.clone(), target.to_owned());
         std::thread::spawn(move || {
             while !std::sync::atomic::AtomicBool::load(&stopped, std::sync::atomic::Ordering::Relaxed) {
                 let forward = Command::new("kubectl")
-                    .args(["--namespace", NAMESPACE, "port-forward", &target, &format!("{local}:{remote}")])
+                    .args(["--namespace", namespace, "port-forward", &target, &format!("{local}:{remote}")])
                     .stdout(Stdio::null())
                     .stderr(Stdio::null())
                     .spawn()

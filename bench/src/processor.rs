@@ -1,8 +1,8 @@
-//! Processor time of a process, of which a busy machine takes nothing away.
+//! Processor time of a process, of which a busy machine takes nothing away, and processors of its own.
 
-use std::fs;
+use std::{fs, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// What the kernel counts in: `USER_HZ`, which is 100 wherever Linux runs on x86 or ARM.
 const TICKS_PER_S: f64 = 100.0;
@@ -18,4 +18,12 @@ pub(crate) fn seconds(process: u32) -> Result<f64> {
     let times = fields.get(TIMES).context("a process without times")?;
     let ticks = times.iter().map(|time| Ok(time.parse::<u64>()?)).sum::<Result<u64>>()?;
     Ok(ticks as f64 / TICKS_PER_S)
+}
+
+/// Keeps all threads of a process, and those that they will start, on some processors: `0-2,4`.
+pub(crate) fn keep_on(process: u32, processors: &str) -> Result<()> {
+    let taskset = ["--all-tasks", "--cpu-list", "--pid", processors, &process.to_string()];
+    let output = Command::new("taskset").args(taskset).output().context("cannot start taskset (util-linux)")?;
+    ensure!(output.status.success(), "taskset: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }

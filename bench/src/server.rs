@@ -168,6 +168,10 @@ impl Server {
         Ok(kib.div_ceil(1024))
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Processor time that the process has taken so far.
     pub(crate) fn processor_s(&self) -> Result<f64> {
         processor::seconds(self.process.id())

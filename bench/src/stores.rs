@@ -67,6 +67,10 @@ impl Servers {
         self.s3.url()
     }
 
+    pub(crate) fn milvus_process(&self) -> u32 {
+        self.milvus.process_id()
+    }
+
     pub(crate) fn milvus_port(&self) -> u16 {
         self.milvus.port()
     }

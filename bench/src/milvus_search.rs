@@ -46,7 +46,7 @@ pub(crate) async fn measure(program: &Utf8Path, images: usize) -> Result<()> {
     let mut settings = servers.settings();
     settings.push(("IMAGESEARCH_INDEX__URL".into(), format!("http://127.0.0.1:{}", relay.port)));
     let searchapi = Server::start_role(program, "searchapi", &folder.join("searchapi"), settings).await?;
-    keep_apart(&servers, &searchapi)?;
+    let processors = keep_apart(&servers, &searchapi)?;
     let ask = async |texts: Vec<String>| {
         let mut measured = Measured::default();
         for text in texts {
@@ -59,19 +59,22 @@ pub(crate) async fn measure(program: &Utf8Path, images: usize) -> Result<()> {
     ask((QUERIES..QUERIES + 100).map(text).collect()).await?;
     let new = ask((0..QUERIES).map(text).collect()).await?;
     let again = ask(vec!["a giraffe at the zoo".to_owned(); QUERIES]).await?;
+    // What comes next inherits them.
+    processor::keep_on(std::process::id(), &processors)?;
     tell(images, &new, &again);
     Ok(())
 }
 
 /// Milvus gets the last processor for itself, as it has a machine for itself: what is measured here is not how the two share.
-fn keep_apart(servers: &Servers, searchapi: &Server) -> Result<()> {
+/// Returns all processors.
+fn keep_apart(servers: &Servers, searchapi: &Server) -> Result<String> {
     let last = std::thread::available_parallelism()?.get() - 1;
     ensure!(last > 0, "needs two processors");
     processor::keep_on(servers.milvus_process(), &last.to_string())?;
     for ours in [searchapi.process_id(), std::process::id()] {
         processor::keep_on(ours, &format!("0-{}", last - 1))?;
     }
-    Ok(())
+    Ok(format!("0-{last}"))
 }
 
 fn tell(images: usize, new: &Measured, again: &Measured) {

@@ -65,7 +65,7 @@ pub(crate) enum InvalidPageSpan {
 /// # Errors
 /// When one of them can't be; none is sent then.
 pub(crate) fn send_page_spans(spans: Vec<PageSpan>) -> Result<(), InvalidPageSpan> {
-    let spans = spans.into_iter().map(SpanData::try_from).collect::<Result<Vec<_>, _>>()?;
+    let spans = spans.into_iter().map(PageSpan::into_data).collect::<Result<Vec<_>, _>>()?;
     if let Some(page) = PROVIDERS.get().and_then(|providers| providers.page.as_ref()) {
         for span in spans {
             page.on_end(span);
@@ -74,38 +74,36 @@ pub(crate) fn send_page_spans(spans: Vec<PageSpan>) -> Result<(), InvalidPageSpa
     Ok(())
 }
 
-impl TryFrom<PageSpan> for SpanData {
-    type Error = InvalidPageSpan;
-
-    fn try_from(span: PageSpan) -> Result<Self, InvalidPageSpan> {
-        let span_context = kept_span(&span.traceparent).ok_or(InvalidPageSpan::Traceparent)?;
-        if span.started_ms > MAX_STARTED_MS {
+impl PageSpan {
+    fn into_data(self) -> Result<SpanData, InvalidPageSpan> {
+        let span_context = kept_span(&self.traceparent).ok_or(InvalidPageSpan::Traceparent)?;
+        if self.started_ms > MAX_STARTED_MS {
             return Err(InvalidPageSpan::Start);
         }
-        if span.duration_ms > MAX_DURATION_MS {
+        if self.duration_ms > MAX_DURATION_MS {
             return Err(InvalidPageSpan::Duration);
         }
-        if !(100..=599).contains(&span.status) {
+        if !(100..=599).contains(&self.status) {
             return Err(InvalidPageSpan::Status);
         }
-        let name = match span.action {
+        let name = match self.action {
             PageAction::Search => "search",
             PageAction::Upload => "upload",
         };
-        let start_time = SystemTime::UNIX_EPOCH + Duration::from_millis(span.started_ms);
-        Ok(Self {
+        let start_time = SystemTime::UNIX_EPOCH + Duration::from_millis(self.started_ms);
+        Ok(SpanData {
             span_context,
             parent_span_id: SpanId::INVALID,
             parent_span_is_remote: false,
             span_kind: SpanKind::Client,
             name: name.into(),
             start_time,
-            end_time: start_time + Duration::from_millis(span.duration_ms),
-            attributes: vec![KeyValue::new("http.response.status_code", i64::from(span.status))],
+            end_time: start_time + Duration::from_millis(self.duration_ms),
+            attributes: vec![KeyValue::new("http.response.status_code", i64::from(self.status))],
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links: SpanLinks::default(),
-            status: if span.status >= 400 { Status::error("") } else { Status::Unset },
+            status: if self.status >= 400 { Status::error("") } else { Status::Unset },
             instrumentation_scope: InstrumentationScope::builder("imagesearch").build(),
         })
     }
@@ -127,11 +125,14 @@ mod tests {
 
     #[test]
     fn a_span_is_what_the_page_has_sent_and_measured() {
-        let data = SpanData::try_from(span()).unwrap();
+        let data = span().into_data().expect("a span");
         assert_eq!(data.span_context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(data.span_context.span_id().to_string(), "b7ad6b7169203331");
         assert_eq!(data.parent_span_id, SpanId::INVALID);
-        assert_eq!(data.end_time.duration_since(data.start_time).unwrap(), Duration::from_millis(250));
+        assert_eq!(
+            data.end_time.duration_since(data.start_time).expect("an end after the start"),
+            Duration::from_millis(250)
+        );
     }
 
     #[test]
@@ -148,7 +149,7 @@ mod tests {
         for (change, refused) in cases {
             let mut changed = span();
             change(&mut changed);
-            assert_eq!(SpanData::try_from(changed).unwrap_err(), refused);
+            assert_eq!(changed.into_data().expect_err("a refusal"), refused);
         }
     }
 }

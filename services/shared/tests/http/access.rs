@@ -132,6 +132,24 @@ fn world_keys_path(world: &World) -> &str {
 }
 
 #[tokio::test]
+async fn spans_of_a_page_are_taken_from_those_who_have_a_key() {
+    let world = World::with(|config| config.auth.public_read = true).await;
+    let (_, key) = world.key(&[Scope::Write]);
+    let span = json!({
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "action": "upload", "started_ms": 1_700_000_000_000_u64, "duration_ms": 250, "status": 202,
+    });
+    let post = |spans: Value| world.client.post(world.url("/api/v1/session/spans")).json(&json!({ "spans": spans }));
+    becomes(204, || post(json!([span])).bearer_auth(&key)).await;
+    problem(post(json!([span])).send().await.unwrap(), 401, "unauthorized").await;
+    let mut other = span.clone();
+    other["traceparent"] = json!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+    for refused in [json!([other]), json!(vec![span; 65])] {
+        problem(post(refused).bearer_auth(&key).send().await.unwrap(), 422, "unprocessable").await;
+    }
+}
+
+#[tokio::test]
 async fn public_reading_opens_reading_only() {
     let world = World::with(|config| config.auth.public_read = true).await;
     world.key(&[Scope::Admin]);

@@ -134,7 +134,7 @@ fn world_keys_path(world: &World) -> &str {
 #[tokio::test]
 async fn spans_of_a_page_are_taken_from_those_who_have_a_key() {
     let world = World::with(|config| config.auth.public_read = true).await;
-    let (_, key) = world.key(&[Scope::Write]);
+    let (_, key) = world.key(&[Scope::Ingest]);
     let span = json!({
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "action": "upload", "started_ms": 1_700_000_000_000_u64, "duration_ms": 250, "status": 202,

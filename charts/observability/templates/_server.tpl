@@ -49,6 +49,8 @@ metadata:
   {{- include "observability.metadata" . | nindent 2 }}
 spec:
   replicas: 1
+  # A pod that can't start is replaced by one of a mended configuration.
+  podManagementPolicy: Parallel
   revisionHistoryLimit: 3
   serviceName: {{ include "observability.name" . }}
   selector:

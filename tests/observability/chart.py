@@ -37,9 +37,8 @@ def main():
 def helm(*arguments):
     told = subprocess.run(["helm", "--namespace", NAMESPACE, *arguments], capture_output=True, text=True, check=False)
     # Warnings of the API server come there, as of a pod that pod security would refuse.
-    warnings = [line for line in told.stderr.splitlines() if line.startswith(("W", "E", "Warning", "Error"))]
-    if told.returncode or warnings:
-        raise SystemExit("\n  ".join([f"helm {arguments[0]}: not as it should be", *(warnings or told.stderr.splitlines())]))
+    if told.returncode or told.stderr:
+        raise SystemExit(f"helm {arguments[0]}: not as it should be\n{told.stderr}")
 
 
 def password_of(cluster):

@@ -17,6 +17,10 @@ class Cluster:
         port = (pki.parent / "port").read_text().strip()
         self.url = f"https://127.0.0.1:{port}"
 
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path, context=self.tls, timeout=20) as answer:
+            return json.load(answer)
+
     def create(self, path, body, content_type="application/json"):
         request = urllib.request.Request(self.url + path, body, {"content-type": content_type}, method="POST")
         with urllib.request.urlopen(request, context=self.tls, timeout=20) as answer:

@@ -16,7 +16,11 @@ mod status;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
-use shared::config::{Config, LogFormat};
+use shared::{
+    config::{Config, LogFormat},
+    telemetry,
+};
+use tracing::field::Empty;
 
 use crate::{
     cli::{Cli, Command, ConfigArgs},
@@ -25,9 +29,29 @@ use crate::{
 };
 
 pub(crate) async fn run(Cli { command, json }: Cli) -> anyhow::Result<ExitCode> {
-    if let Command::Ingest(_) | Command::Search(_) | Command::Status(_) | Command::Delete(_) = &command {
-        shared::telemetry::start_traces("imagesearch-cli")?;
+    let name = match &command {
+        // What they ask of a server are traces.
+        Command::Ingest(_) | Command::Search(_) | Command::Status(_) | Command::Delete(_) => None,
+        Command::Export(_) => Some("imagesearch export"),
+        Command::Import(_) => Some("imagesearch import"),
+        Command::Reindex(_) => Some("imagesearch reindex"),
+        Command::Check(_) => Some("imagesearch check"),
+        Command::Model(_) => Some("imagesearch model"),
+        // Processes start theirs with their logs; the others do nothing that is worth a trace.
+        _ => return dispatch(command, json).await,
+    };
+    telemetry::start_traces("imagesearch-cli")?;
+    let Some(name) = name else { return dispatch(command, json).await };
+    // Nothing is within it: of a million images, a span for each call to a store would be nobody's to read.
+    let span = tracing::info_span!(target: telemetry::TRACE, "command", otel.name = name, otel.status_code = Empty);
+    let outcome = dispatch(command, json).await;
+    if !outcome.as_ref().is_ok_and(|code| *code == ExitCode::SUCCESS) {
+        span.record("otel.status_code", "ERROR");
     }
+    outcome
+}
+
+async fn dispatch(command: Command, json: bool) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(args) => roles::up::run(logged_as(config::load(&args)?, json)).await,
         Command::Ingestapi(args) => alone(Role::Ingestapi, &args, json).await,

@@ -145,3 +145,27 @@ async fn the_command_line_begins_traces_that_the_server_continues() {
     assert_eq!(trace.span("GET /api/v1/image/search").id, line["span_id"].as_str().unwrap());
     assert!(trace.span("GET /api/v1/image/search").parent.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_over_stores_is_one_span() {
+    let jaeger = servers::jaeger().await;
+    let endpoint = jaeger.http();
+    let folder = tempfile::tempdir().unwrap();
+    let check = std::process::Command::new(env!("CARGO_BIN_EXE_imagesearch"))
+        .args(["check", "--data-dir", "there-is-nothing-here"])
+        .current_dir(folder.path())
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+        .output()
+        .unwrap();
+    assert!(!check.status.success());
+    let started = Instant::now();
+    let trace = loop {
+        if let Some(trace) = jaeger.find("imagesearch-cli", "imagesearch%20check").await.pop() {
+            break trace;
+        }
+        assert!(started.elapsed() < Duration::from_mins(1), "the span of the command did not come");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let [command] = &trace.spans[..] else { panic!("{:?}", trace.names()) };
+    assert_eq!(command.attributes["otel.status_code"], "ERROR");
+}

@@ -7,10 +7,11 @@ use std::{
 
 use serde_json::Value;
 
-use crate::server::{Server, free_ports, installed};
+use crate::{
+    ports::Ports,
+    server::{Server, installed},
+};
 
-/// The ports that a server takes.
-const PORTS: u16 = 7;
 /// Generous: it bounds a hang, it measures nothing.
 const DEADLINE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(100);
@@ -41,7 +42,7 @@ pub struct Span {
 
 /// Starts one.
 pub async fn jaeger() -> Jaeger {
-    let first = free_ports(PORTS);
+    let ports = Ports::reserve();
     let listeners = [
         "query.http-server.host-port",
         "collector.otlp.grpc.host-port",
@@ -52,10 +53,10 @@ pub async fn jaeger() -> Jaeger {
         "collector.grpc-server.host-port",
     ];
     let arguments: Vec<String> = std::iter::once(installed("install-jaeger"))
-        .chain(listeners.iter().zip(first..).map(|(listener, port)| format!("--{listener}=127.0.0.1:{port}")))
+        .chain(listeners.iter().zip(ports.all()).map(|(listener, port)| format!("--{listener}=127.0.0.1:{port}")))
         .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    Jaeger { server: Server::start("Jaeger", first, &arguments, &[]).await, http: reqwest::Client::new() }
+    Jaeger { server: Server::start("Jaeger", ports, None, &arguments, &[]).await, http: reqwest::Client::new() }
 }
 
 impl Jaeger {

@@ -5,6 +5,7 @@
 mod jaeger;
 mod milvus;
 mod nats;
+mod ports;
 mod s3;
 mod server;
 
@@ -12,6 +13,7 @@ pub use self::{
     jaeger::{Jaeger, Span, Trace, jaeger},
     milvus::{milvus, shared_milvus},
     nats::{nats, shared_nats},
+    ports::Ports,
     s3::{S3_ENDPOINT, allow_writes, refuse_writes, s3, settings, settings_at, shared_s3},
     server::Server,
 };

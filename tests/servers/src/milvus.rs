@@ -2,17 +2,21 @@
 
 use tokio::sync::OnceCell;
 
-use crate::server::{Server, free_ports, scripts};
+use crate::{
+    ports::Ports,
+    server::{Server, scripts},
+};
 
-/// The ports that a server takes.
-const PORTS: u16 = 12;
+/// Where its health is told, from the first port.
+const HEALTH: u16 = 11;
 
-/// Starts one, with settings of `scripts/start-milvus`. It takes connections before it serves collections: who asks early
-/// waits.
+/// Starts one, with settings of `scripts/start-milvus`.
 pub async fn milvus(settings: &[(&str, &str)]) -> Server {
-    let port = free_ports(PORTS);
+    let ports = Ports::reserve();
+    let port = ports.first().to_string();
+    let health = format!("http://127.0.0.1:{}/healthz", ports.first() + HEALTH);
     let script = scripts().join("start-milvus");
-    Server::start("Milvus", port, &[script.to_str().unwrap(), "{folder}/data", &port.to_string()], settings).await
+    Server::start("Milvus", ports, Some(health), &[script.to_str().unwrap(), "{folder}/data", &port], settings).await
 }
 
 /// The URL of one that all tests of a process share, or of the one named by `IMAGESEARCH_TEST_MILVUS_URL`.

@@ -2,14 +2,18 @@
 
 use tokio::sync::OnceCell;
 
-use crate::server::{Server, free_ports, installed};
+use crate::{
+    ports::Ports,
+    server::{Server, installed},
+};
 
 /// Starts one, with further arguments of `nats-server`.
 pub async fn nats(arguments: &[&str]) -> Server {
-    let port = free_ports(1);
+    let ports = Ports::reserve();
+    let port = ports.first().to_string();
     let program = installed("install-nats-server");
-    let fixed = [&program, "-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd", "{folder}/data"];
-    Server::start("NATS", port, &[&fixed[..], arguments].concat(), &[]).await
+    let fixed = [&program, "-js", "-a", "127.0.0.1", "-p", &port, "-sd", "{folder}/data"];
+    Server::start("NATS", ports, None, &[&fixed[..], arguments].concat(), &[]).await
 }
 
 /// The URL of one that all tests of a process share, or of the one named by `IMAGESEARCH_TEST_NATS_URL`.

@@ -9,15 +9,16 @@ use tokio::{
     sync::OnceCell,
 };
 
-use crate::server::{DEADLINE, POLL, Server, free_ports, installed};
+use crate::{
+    ports::Ports,
+    server::{DEADLINE, POLL, Server, installed},
+};
 
 const ACCESS_KEY: &str = "imagesearch-test";
 const ALL_ACTIONS: &str = r#"["Admin","Read","Write","List","Tagging"]"#;
 const READING: &str = r#"["Read","List"]"#;
 const SECRET_KEY: &str = "nobody-keeps-this-secret";
-/// The ports that a server takes: S3, master, volume and filer, each with one for gRPC.
-const PORTS: u16 = 8;
-/// The filer's, from the first.
+/// Its ports are those of S3, master, volume and filer, each with one for gRPC. The filer's, from the first:
 const FILER: u16 = 6;
 
 /// Names an endpoint to use instead of starting a server, with a key of its own in `IMAGESEARCH_TEST_S3_ACCESS_KEY` and
@@ -26,7 +27,8 @@ pub const S3_ENDPOINT: &str = "IMAGESEARCH_TEST_S3_ENDPOINT";
 
 /// Starts one, with further arguments of `weed server`.
 pub async fn s3(arguments: &[&str]) -> Server {
-    let first = free_ports(PORTS);
+    let reserved = Ports::reserve();
+    let first = reserved.first();
     let identities = format!(
         r#"{{"identities":[{{"name":"test","credentials":[{{"accessKey":"{ACCESS_KEY}","secretKey":"{SECRET_KEY}"}}],"actions":{ALL_ACTIONS}}}]}}"#
     );
@@ -46,7 +48,7 @@ pub async fn s3(arguments: &[&str]) -> Server {
     let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
     let arguments = [&fixed[..], &rest, &sockets, &limits, &off, &ports, arguments].concat();
     // Without it, the server refuses to encrypt.
-    let server = Server::start("SeaweedFS", first, &arguments, &[("WEED_S3_SSE_KEY", "a key of tests")]).await;
+    let server = Server::start("SeaweedFS", reserved, None, &arguments, &[("WEED_S3_SSE_KEY", "a key of tests")]).await;
     until_it_writes(first + FILER).await;
     server
 }

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -12,9 +11,14 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 
+use crate::ports::Ports;
+
 /// Generous: it bounds a hang, it measures nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 pub(crate) const POLL: Duration = Duration::from_millis(50);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// So many times a server may end while it starts.
+const STARTS: usize = 3;
 
 /// Starts a server and prints its process id. It kills the server once its standard input ends, as it does when the test
 /// process is gone, and then removes the folder unless it is told that the server comes back.
@@ -23,7 +27,9 @@ const KEEPER: &str = r#"folder=$1; shift; "$@" >>"$folder/log" 2>&1 & echo $!; r
 /// A server and its folder, which goes with it.
 pub struct Server {
     name: &'static str,
-    port: u16,
+    ports: Ports,
+    /// Its `/healthz`, where taking connections says too little.
+    health: Option<String>,
     folder: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -32,20 +38,26 @@ pub struct Server {
 
 impl Server {
     /// Runs `arguments` (the program first), each of which may name the server's folder as `{folder}`, and waits until it
-    /// takes connections on `port`.
-    pub(crate) async fn start(name: &'static str, port: u16, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    /// takes connections on the first of its ports, and is healthy if `health` says where that is told.
+    pub(crate) async fn start(
+        name: &'static str,
+        ports: Ports,
+        health: Option<String>,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         // Removed by the keeper: values in a `static` are never dropped.
         let folder = tempfile::tempdir().unwrap().keep();
         let in_folder = |argument: &&str| argument.replace("{folder}", folder.to_str().unwrap());
         let arguments = arguments.iter().map(in_folder).collect();
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { name, port, folder, arguments, environment, running: None };
+        let mut server = Self { name, ports, health, folder, arguments, environment, running: None };
         server.restart().await;
         server
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.first()
     }
 
     /// Of the server itself.
@@ -56,19 +68,50 @@ impl Server {
 
     pub fn url(&self) -> String {
         let scheme = if self.name == "NATS" { "nats" } else { "http" };
-        format!("{scheme}://127.0.0.1:{}", self.port)
+        format!("{scheme}://127.0.0.1:{}", self.port())
     }
 
-    /// Starts it on what it left, and waits until it takes connections.
+    /// Starts it on what it left, and waits until it answers. One that ends instead is started again, as whoever runs servers
+    /// does: Milvus gives up where the machine is too busy for its deadlines.
     pub async fn restart(&mut self) {
         self.kill();
-        self.running = Some(run(&self.folder, &self.arguments, &self.environment));
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            assert!(started.elapsed() < DEADLINE, "{} does not answer:\n{log}", self.name);
+        let mut starts = 0;
+        while !self.answers().await {
+            if self.running.is_none() || self.has_ended() {
+                assert!(starts < STARTS, "{} ends each time it is started:\n{}", self.name, self.log());
+                if starts > 0 {
+                    eprintln!("{} ended while it started, and is started again:\n{}", self.name, self.log());
+                }
+                starts += 1;
+                self.kill();
+                self.running = Some(run(&self.folder, &self.arguments, &self.environment));
+            }
+            assert!(started.elapsed() < DEADLINE, "{} does not answer:\n{}", self.name, self.log());
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    async fn answers(&self) -> bool {
+        match &self.health {
+            None => TcpStream::connect(("127.0.0.1", self.port())).await.is_ok(),
+            Some(url) => {
+                let request = reqwest::Client::new().get(url).timeout(HEALTH_TIMEOUT);
+                request.send().await.is_ok_and(|answer| answer.status().is_success())
+            }
+        }
+    }
+
+    /// The last lines of all that it logged.
+    fn log(&self) -> String {
+        let logs = ["log", "data/logs/stdout.log", "data/logs/stderr.log"];
+        let logs = logs.map(|log| fs::read(self.folder.join(log)).unwrap_or_default());
+        let tail = |log: &Vec<u8>| {
+            let text = String::from_utf8_lossy(log).into_owned();
+            let lines: Vec<&str> = text.lines().rev().take(15).collect();
+            lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        };
+        logs.each_ref().map(tail).join("\n")
     }
 
     /// SIGTERM, and started again: what it has to finish, it finishes.
@@ -170,14 +213,4 @@ pub(crate) fn installed(script: &str) -> String {
 
 pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts")
-}
-
-/// The first of `count` free ports in a row, below those that the system gives to clients.
-pub(crate) fn free_ports(count: u16) -> u16 {
-    loop {
-        let first = 10_100 + (uuid::Uuid::new_v4().as_u128() % 1200) as u16 * 16;
-        if (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
-            return first;
-        }
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,12 +10,14 @@ use std::{
 use reqwest::{Response, StatusCode, multipart};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use servers::Server;
+use servers::{Ports, Server};
 
 /// Generous: it bounds a hang, it measures nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 pub(crate) const DEPLOYMENT: &str = "images";
 const POLL: Duration = Duration::from_millis(50);
+/// The admin port, from the first of a process.
+const ADMIN: u16 = 4;
 
 pub(crate) struct Stores {
     pub(crate) nats: Server,
@@ -89,8 +90,7 @@ pub(crate) struct Process {
     role: &'static str,
     folder: tempfile::TempDir,
     environment: Vec<(&'static str, String)>,
-    port: u16,
-    admin_port: u16,
+    ports: Ports,
     child: Child,
 }
 
@@ -106,26 +106,31 @@ impl Process {
         more: &[(&'static str, &str)],
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let [port, admin_port] = free_ports();
+        let ports = Ports::reserve();
         let mut environment = stores.environment(deployment);
-        environment.push(("IMAGESEARCH_ADMIN__LISTEN", format!("127.0.0.1:{admin_port}")));
-        for (of_role, name) in [
-            ("ingestapi", "IMAGESEARCH_INGESTAPI__LISTEN"),
-            ("searchapi", "IMAGESEARCH_SEARCHAPI__LISTEN"),
-            ("cdnapi", "IMAGESEARCH_CDNAPI__LISTEN"),
-            ("up", "IMAGESEARCH_FRONTEND__LISTEN"),
-        ] {
-            let [free] = free_ports();
-            let port = if of_role == role { port } else { free };
-            environment.push((name, format!("127.0.0.1:{port}")));
-        }
+        // `up` listens on all of them, and is spoken to at the frontend's.
+        let listeners = [
+            "IMAGESEARCH_FRONTEND__LISTEN",
+            "IMAGESEARCH_INGESTAPI__LISTEN",
+            "IMAGESEARCH_SEARCHAPI__LISTEN",
+            "IMAGESEARCH_CDNAPI__LISTEN",
+            "IMAGESEARCH_ADMIN__LISTEN",
+        ];
+        environment
+            .extend(listeners.into_iter().zip(ports.all()).map(|(name, port)| (name, format!("127.0.0.1:{port}"))));
         environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let child = spawn(role, folder.path(), &environment);
-        Self { role, folder, environment, port, admin_port, child }
+        Self { role, folder, environment, ports, child }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        let position = match self.role {
+            "ingestapi" => 1,
+            "searchapi" => 2,
+            "cdnapi" => 3,
+            _ => 0,
+        };
+        format!("http://127.0.0.1:{}{path}", self.ports.first() + position)
     }
 
     pub(crate) fn kill(&mut self) {
@@ -158,7 +163,7 @@ impl Process {
     }
 
     pub(crate) async fn readiness(&self) -> Option<(StatusCode, Value)> {
-        let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.admin_port)).await.ok()?;
+        let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.ports.first() + ADMIN)).await.ok()?;
         Some((response.status(), response.json().await.ok()?))
     }
 
@@ -393,11 +398,6 @@ fn spawn(role: &str, folder: &Path, environment: &[(&'static str, String)]) -> C
         .stderr(log)
         .spawn()
         .unwrap()
-}
-
-fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
 pub(crate) fn ids(images: &Value) -> Vec<String> {

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,6 +10,7 @@ use std::{
 
 use reqwest::{Response, StatusCode, multipart};
 use serde_json::Value;
+use servers::Ports;
 
 /// Generous: it bounds a hang, it measures nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
@@ -19,6 +19,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub(crate) struct Server {
     child: Child,
     folder: tempfile::TempDir,
+    _ports: Ports,
     environment: Vec<(String, String)>,
     pub(crate) frontend: String,
     pub(crate) admin: String,
@@ -34,11 +35,11 @@ impl Server {
     /// those that begin with `OTEL_` are complete.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ports = free_ports::<5>();
+        let ports = Ports::reserve();
         let roles = ["FRONTEND", "ADMIN", "INGESTAPI", "SEARCHAPI", "CDNAPI"];
         let mut environment: Vec<(String, String)> = roles
             .iter()
-            .zip(ports)
+            .zip(ports.all())
             .map(|(role, port)| (format!("IMAGESEARCH_{role}__LISTEN"), format!("127.0.0.1:{port}")))
             .collect();
         let variable = |name: &str| if name.starts_with("OTEL_") { name.into() } else { format!("IMAGESEARCH_{name}") };
@@ -48,8 +49,9 @@ impl Server {
             child,
             folder,
             environment,
-            frontend: format!("http://127.0.0.1:{}", ports[0]),
-            admin: format!("http://127.0.0.1:{}", ports[1]),
+            frontend: format!("http://127.0.0.1:{}", ports.first()),
+            admin: format!("http://127.0.0.1:{}", ports.first() + 1),
+            _ports: ports,
             http: reqwest::Client::new(),
         };
         server.until_ready().await;
@@ -226,11 +228,6 @@ fn spawn(folder: &Path, environment: &[(String, String)]) -> Child {
         .stderr(log)
         .spawn()
         .unwrap()
-}
-
-fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
 pub(crate) fn ids(images: &Value) -> Vec<String> {

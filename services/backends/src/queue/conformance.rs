@@ -161,6 +161,19 @@ pub(crate) async fn lease_one(queue: &dyn JobQueue, duration: Duration) -> Lease
     leases.remove(0)
 }
 
+/// So many jobs, and no more of them: a queue elsewhere may deliver a moment after it took them.
+pub(crate) async fn lease_all(queue: &dyn JobQueue, jobs: usize) -> Vec<Lease> {
+    let mut leases = Vec::new();
+    while leases.len() < jobs {
+        let more = queue.lease(&model(), 1000, LONG, PATIENCE).await.expect("leases");
+        assert!(!more.is_empty(), "only {} of {jobs} jobs come", leases.len());
+        leases.extend(more);
+    }
+    assert_eq!(leases.len(), jobs);
+    assert!(lease_ready(queue).await.is_empty(), "there are more than {jobs} jobs");
+    leases
+}
+
 /// What is ready now.
 pub(crate) async fn lease_ready(queue: &dyn JobQueue) -> Vec<Lease> {
     queue.lease(&model(), 1000, LONG, Duration::ZERO).await.expect("leases")

@@ -133,7 +133,7 @@ pub(crate) async fn ended_tasks_are_kept_up_to_a_number(open: impl AsyncFn(Limit
     let queue = open(Limits { keep_tasks: 3, ..Limits::default() }).await;
     let jobs: Vec<Job> = (0..6).map(stored).collect();
     queue.enqueue(&jobs).await.unwrap();
-    let leases = lease_ready(&*queue).await;
+    let leases = lease_all(&*queue, 6).await;
     queue.finish(&leases[0], Outcome::Failed(failure(FailureCode::Corrupt))).await.unwrap();
     // They end in another order than they came.
     for number in [4, 1, 2, 3] {
@@ -162,7 +162,7 @@ pub(crate) async fn a_cleared_queue_keeps_the_urls_that_are_not_fetched(open: im
     let [waiting, fetched, ended] =
         ["waiting", "fetched", "ended"].map(|name| from_url(&format!("https://a.org/{name}")));
     queue.enqueue(&[ended.clone(), fetched.clone()]).await.unwrap();
-    let leases = lease_ready(&*queue).await;
+    let leases = lease_all(&*queue, 6).await;
     queue.finish(&leases[0], Outcome::Failed(failure(FailureCode::FetchFailed))).await.unwrap();
     queue.set_image_id(&leases[1], image(1)).await.unwrap();
     queue.enqueue(&[waiting.clone(), stored(2)]).await.unwrap();

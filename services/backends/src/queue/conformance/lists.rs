@@ -162,12 +162,12 @@ pub(crate) async fn a_cleared_queue_keeps_the_urls_that_are_not_fetched(open: im
     let [waiting, fetched, ended] =
         ["waiting", "fetched", "ended"].map(|name| from_url(&format!("https://a.org/{name}")));
     queue.enqueue(&[ended.clone(), fetched.clone()]).await.unwrap();
-    let leases = lease_all(&*queue, 6).await;
+    let leases = lease_all(&*queue, 2).await;
     queue.finish(&leases[0], Outcome::Failed(failure(FailureCode::FetchFailed))).await.unwrap();
     queue.set_image_id(&leases[1], image(1)).await.unwrap();
     queue.enqueue(&[waiting.clone(), stored(2)]).await.unwrap();
     queue.clear().await.unwrap();
-    assert_eq!(lease_ready(&*queue).await.into_iter().map(|lease| lease.job).collect::<Vec<_>>(), [waiting]);
+    assert_eq!(lease_all(&*queue, 1).await.into_iter().map(|lease| lease.job).collect::<Vec<_>>(), [waiting]);
     for job in [fetched, ended] {
         assert_eq!(queue.task(job.task_id).await.unwrap(), None);
     }

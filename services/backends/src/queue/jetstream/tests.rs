@@ -71,10 +71,10 @@ async fn publish_only(queue: &JetstreamQueue, job: &Job) {
 }
 
 /// Works until every job of the queue is done; says which it did.
-async fn work(queue: &dyn JobQueue, all: u64) -> Vec<Job> {
+async fn work(queue: &dyn JobQueue, all: u64, duration: Duration) -> Vec<Job> {
     let mut done = Vec::new();
     while count(queue, TaskStatus::Indexed).await < all {
-        let Ok(leases) = queue.lease(&model(), 3, SHORT * 10, SHORT).await else { continue };
+        let Ok(leases) = queue.lease(&model(), 3, duration, SHORT).await else { continue };
         for lease in leases {
             if queue.finish(&lease, indexed(0)).await.is_ok() {
                 done.push(lease.job);
@@ -91,7 +91,7 @@ async fn two_processes_share_the_jobs_without_double_work() {
     let jobs: Vec<Job> = (0..100).map(stored).collect();
     one.enqueue(&jobs[..50]).await.unwrap();
     other.enqueue(&jobs[50..]).await.unwrap();
-    let (by_one, by_other) = futures::join!(work(&one, 100), work(&other, 100));
+    let (by_one, by_other) = futures::join!(work(&one, 100, LONG), work(&other, 100, LONG));
     let done: BTreeSet<_> = by_one.iter().chain(&by_other).map(|job| job.task_id).collect();
     assert_eq!((done.len(), by_one.len() + by_other.len()), (100, 100));
     assert!(!by_one.is_empty() && !by_other.is_empty(), "{} and {}", by_one.len(), by_other.len());
@@ -121,7 +121,7 @@ async fn a_killed_server_loses_nothing_and_both_processes_go_on_by_themselves() 
     until(true, async || one.ready().await.is_ok() && other.ready().await.is_ok()).await;
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     one.enqueue(&jobs[30..]).await.unwrap();
-    futures::join!(work(&one, 40), work(&other, 40));
+    futures::join!(work(&one, 40, SHORT * 10), work(&other, 40, SHORT * 10));
     for job in &jobs {
         assert_eq!(task_of(&other, job).await.status, TaskStatus::Indexed);
     }

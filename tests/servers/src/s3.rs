@@ -42,7 +42,7 @@ pub async fn s3(arguments: &[&str]) -> Server {
     let fixed = ["sh", "-c", script, "sh", "{folder}", &identities, &program, "server", "-ip=127.0.0.1"];
     let rest = ["-ip.bind=127.0.0.1", "-dir={folder}/data", "-s3", "-s3.config={folder}/s3.json"];
     let sockets = ["-s3.localSocket={folder}/s3.sock", "-filer.localSocket={folder}/filer.sock"];
-    let limits = ["-master.volumeSizeLimitMB=64", "-volume.max=400"];
+    let limits = ["-master.volumeSizeLimitMB=1024", "-volume.max=400"];
     let off = ["-master.telemetry=false", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0"];
     let ports: Vec<String> = ports.collect();
     let ports: Vec<&str> = ports.iter().map(String::as_str).collect();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -27,6 +28,8 @@ use crate::{
 
 /// Leases extended, ended or handed back at once.
 const PARALLEL_CALLS: usize = 16;
+/// Of all that is handed back at the end of a drain: whoever waits for it kills what takes much longer than the drain.
+const HAND_BACK_AT_MOST: Duration = Duration::from_secs(3);
 /// Deliveries without an outcome weigh less than attempts that failed: most are restarts that the image has no part in.
 const CRASHES_PER_ATTEMPT: u32 = 4;
 
@@ -73,7 +76,7 @@ impl Leases {
     pub(crate) fn hold(self: &Arc<Self>, lease: Lease, room: Room) -> Held {
         let lost = CancellationToken::new();
         self.lock().insert(lease.token.clone(), (lease.clone(), lost.clone()));
-        let span = spans::of_job(&lease);
+        let span = spans::of_job(&lease, self.queue.system());
         Held { leases: self.clone(), lease, lost, span, _room: room, _used: Used::begin(Resource::Jobs) }
     }
 
@@ -105,15 +108,34 @@ impl Leases {
         }
     }
 
-    /// Gives jobs back that were held when the work on them was stopped: delivered again at once, the attempt not counted.
-    pub(crate) async fn hand_back(&self, held: Vec<Lease>) {
-        let hand_back = async |lease: Lease| {
-            ingest::job_ended(JobEnd::HandedBack, None);
-            if let Err(error) = self.queue.hand_back(&lease).await {
-                debug!(task_id = %lease.job.task_id, %error, "not handed back; it has ended, or its lease will");
+    /// Gives jobs back that were held when the work on them was stopped: delivered again at once, the attempt not counted. A
+    /// queue that doesn't take them in time delivers them again when their leases run out.
+    pub(crate) async fn hand_back_all(&self, held: Vec<Lease>) {
+        let count = held.len();
+        let mut handed_back = 0;
+        let answers = stream::iter(held).map(|lease| async move { self.hand_back(&lease).await });
+        let mut answers = pin!(answers.buffer_unordered(PARALLEL_CALLS));
+        let count_all = async {
+            while let Some(is_back) = answers.next().await {
+                handed_back += usize::from(is_back);
             }
         };
-        stream::iter(held).for_each_concurrent(PARALLEL_CALLS, hand_back).await;
+        let in_time = tokio::time::timeout(HAND_BACK_AT_MOST, count_all).await.is_ok();
+        if handed_back < count {
+            warn!(count = count - handed_back, in_time, "jobs were not handed back; their leases run out");
+        }
+    }
+
+    /// False when the lease may still stand.
+    async fn hand_back(&self, lease: &Lease) -> bool {
+        ingest::job_ended(JobEnd::HandedBack, None);
+        match self.queue.hand_back(lease).await {
+            Ok(()) | Err(QueueError::LeaseLost(_)) => true,
+            Err(error) => {
+                debug!(task_id = %lease.job.task_id, %error, "not handed back; its lease runs out");
+                false
+            }
+        }
     }
 
     pub(crate) fn held(&self) -> Vec<Lease> {
@@ -178,7 +200,7 @@ impl Held {
     /// The job was not to blame: delivered again, and the attempt doesn't count.
     pub(crate) async fn hand_back(self) {
         self.span.record("imagesearch.outcome", JobEnd::HandedBack.as_str());
-        self.leases.hand_back(vec![self.lease.clone()]).instrument(self.span.clone()).await;
+        self.leases.hand_back(&self.lease).instrument(self.span.clone()).await;
     }
 
     pub(crate) async fn fail(self, fault: Fault) {

@@ -10,6 +10,7 @@ use backends::queue::Lease;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::{JoinError, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -50,16 +51,23 @@ pub(crate) async fn run(worker: Arc<Worker>, drain: CancellationToken) {
     let originals = Arc::new(Semaphore::new(settings.max_originals));
     let entrance = Entrance { worker: worker.clone(), leases: leases.clone(), ready, originals };
 
-    entrance.pull(&mut tasks, &drain).await;
+    // Its time runs while a last fetch does: one that finds the queue away takes seconds.
+    let ((), asked_at) = tokio::join!(entrance.pull(&mut tasks, &drain), begin_of(&drain));
 
     info!("draining: no more jobs are fetched");
-    if tokio::time::timeout(settings.drain_timeout, leases.all_ended()).await.is_err() {
+    if tokio::time::timeout_at(asked_at + settings.drain_timeout, leases.all_ended()).await.is_err() {
         // Before the work on them is dropped, and they with it.
         let held = leases.held();
         tasks.shutdown().await;
         warn!(count = held.len(), "the drain took too long; what was left is handed back");
-        leases.hand_back(held).await;
+        leases.hand_back_all(held).await;
     }
+}
+
+/// Waits until a drain is asked for, and says when that was.
+async fn begin_of(drain: &CancellationToken) -> Instant {
+    drain.cancelled().await;
+    Instant::now()
 }
 
 async fn keep_alive(leases: Arc<Leases>) {

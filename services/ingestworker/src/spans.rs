@@ -5,8 +5,8 @@ use backends::queue::Lease;
 use shared::telemetry::{TRACE, continue_from, link};
 use tracing::{Span, field::Empty};
 
-/// From the moment a job is held to its end.
-pub(crate) fn of_job(lease: &Lease) -> Span {
+/// From the moment a job is held to its end; `system` is what conventions call the queue.
+pub(crate) fn of_job(lease: &Lease, system: &'static str) -> Span {
     let job = &lease.job;
     let span = tracing::info_span!(
         target: TRACE,
@@ -15,6 +15,7 @@ pub(crate) fn of_job(lease: &Lease) -> Span {
         otel.kind = "consumer",
         otel.status_code = Empty,
         "error.type" = Empty,
+        messaging.system = system,
         messaging.destination.name = "jobs",
         messaging.operation.name = "process",
         "messaging.operation.type" = "process",

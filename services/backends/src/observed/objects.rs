@@ -47,7 +47,8 @@ fn span(bucket: Option<&str>, operation: &'static str, key: Option<&ObjectKey>) 
         rpc.service = is_remote.then_some("S3"),
         rpc.method = is_remote.then_some(operation),
         aws.s3.bucket = bucket,
-        imagesearch.object_key = key.map(ObjectKey::as_str),
+        aws.s3.key = key.filter(|_| is_remote).map(ObjectKey::as_str),
+        imagesearch.object_key = key.filter(|_| !is_remote).map(ObjectKey::as_str),
     )
 }
 

@@ -21,17 +21,16 @@ const DESTINATION: &str = "jobs";
 
 pub(crate) struct ObservedQueue<Q> {
     queue: Q,
-    system: &'static str,
     is_remote: bool,
 }
 
 impl<Q: JobQueue> ObservedQueue<Q> {
     pub(crate) fn sqlite(queue: Q) -> Self {
-        Self { queue, system: "sqlite", is_remote: false }
+        Self { queue, is_remote: false }
     }
 
     pub(crate) fn jetstream(queue: Q) -> Self {
-        Self { queue, system: "nats", is_remote: true }
+        Self { queue, is_remote: true }
     }
 
     /// About one task, when `task_id` says which.
@@ -53,7 +52,7 @@ impl<Q: JobQueue> ObservedQueue<Q> {
             otel.kind = kind,
             otel.status_code = Empty,
             "error.type" = Empty,
-            messaging.system = self.system,
+            messaging.system = self.queue.system(),
             messaging.destination.name = DESTINATION,
             messaging.operation.name = operation,
             "messaging.operation.type" = operation_type,
@@ -84,6 +83,10 @@ async fn observe<T>(
 
 #[async_trait]
 impl<Q: JobQueue> JobQueue for ObservedQueue<Q> {
+    fn system(&self) -> &'static str {
+        self.queue.system()
+    }
+
     async fn enqueue(&self, jobs: &[Job]) -> Result<(), QueueError> {
         if !is_traced() {
             return observe(Operation::Enqueue, Span::none(), self.queue.enqueue(jobs)).await;

@@ -78,6 +78,9 @@ pub struct TaskPage {
 
 #[async_trait]
 pub trait JobQueue: Send + Sync {
+    /// What OpenTelemetry's conventions call a queue of this kind.
+    fn system(&self) -> &'static str;
+
     /// Accepts jobs, all or none. Once this returns, they survive a crash of everything but the store.
     /// A job whose task id was accepted before is accepted again without a second delivery.
     ///

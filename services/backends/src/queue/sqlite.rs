@@ -54,6 +54,10 @@ impl SqliteQueue {
 
 #[async_trait]
 impl JobQueue for SqliteQueue {
+    fn system(&self) -> &'static str {
+        "sqlite"
+    }
+
     async fn enqueue(&self, jobs: &[Job]) -> Result<(), QueueError> {
         let (jobs, max_jobs) = (jobs.to_vec(), self.max_jobs);
         self.writer.write(move |batch| tasks::enqueue(batch, &jobs, max_jobs)).await

@@ -1,14 +1,15 @@
 //! Jobs from their lease to their end, whatever comes in between.
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use backends::{index::Collection, keys};
-use futures::future::join_all;
+use futures::{FutureExt, StreamExt, future::join_all};
 use ingestapi::ingest::{Accepted, FileInfo};
 use serde_json::json;
 use shared::{FailureCode, Metadata, TaskStatus, filter};
+use tokio::time::timeout;
 
-use crate::world::{World, photo};
+use crate::world::{Silent, World, photo};
 
 #[tokio::test]
 async fn uploads_are_found_once_their_task_says_indexed() {
@@ -185,6 +186,73 @@ async fn a_drain_that_takes_too_long_hands_back_what_is_left() {
     let heir = world.worker();
     assert_eq!(world.ended(task_id).await.status, TaskStatus::Indexed);
     heir.drain().await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_though_the_queue_takes_nothing_back_and_the_job_is_delivered_again() {
+    let mut world = World::with(|config| {
+        config.ingestworker.drain_timeout_ms = 50;
+        config.ingestworker.lease_ms = 1000;
+    })
+    .await;
+    let silent = Arc::new(Silent::new(world.stores.queue.clone()));
+    world.stores.queue = silent.clone();
+    world.collection.hold();
+    let worker = world.worker();
+    let (task_id, _) = world.upload(photo("cat.jpg")).await;
+    world.collection.reached().await;
+    timeout(Duration::from_mins(1), worker.drain()).await.expect("the drain ends");
+    assert!(silent.asked() > 0);
+
+    world.collection.release();
+    let heir = world.worker();
+    assert_eq!(world.ended(task_id).await.status, TaskStatus::Indexed);
+    heir.drain().await;
+}
+
+#[tokio::test]
+async fn no_more_jobs_are_leased_than_can_run() {
+    let world = World::with(|config| {
+        config.ingestworker.max_in_flight = 4;
+        config.ingestworker.batch_size = 4;
+    })
+    .await;
+    world.collection.hold();
+    let mut changes = world.stores.queue.changes();
+    let mut uploads = Vec::new();
+    for number in 0..20 {
+        // Bytes after the end of a JPEG make it another image.
+        uploads.push(world.upload([photo("cat.jpg").as_ref(), &[number]].concat()).await);
+    }
+    let worker = world.worker();
+    let depth = async || {
+        let depth = world.stores.queue.depth().await.unwrap();
+        (depth.queued, depth.in_flight)
+    };
+    let leased = async {
+        while depth().await != (16, 4) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), leased).await.expect("four jobs are leased");
+    // As long as two fetches: one that took more than there is room for would be over.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(depth().await, (16, 4));
+
+    world.collection.release();
+    for (task_id, _) in uploads {
+        assert_eq!(world.ended(task_id).await.status, TaskStatus::Indexed);
+    }
+    worker.drain().await;
+    let mut running = HashSet::new();
+    while let Some(Some(task)) = changes.next().now_or_never() {
+        if task.status == TaskStatus::Processing {
+            running.insert(task.task_id);
+        } else {
+            running.remove(&task.task_id);
+        }
+        assert!(running.len() <= 4, "{running:?}");
+    }
 }
 
 #[tokio::test]

@@ -189,6 +189,10 @@ impl Collection for SteppedCollection {
 /// Takes jobs; nothing here leases one.
 #[async_trait]
 impl JobQueue for SteppedQueue {
+    fn system(&self) -> &'static str {
+        "steps"
+    }
+
     async fn enqueue(&self, jobs: &[Job]) -> Result<(), QueueError> {
         step(&self.stepping).await;
         self.jobs.lock().unwrap().extend(jobs.iter().cloned());

@@ -4,7 +4,7 @@
 use std::{error::Error, fs, future::IntoFuture, time::Duration};
 
 use async_nats::{
-    Client, ConnectOptions, Event,
+    Client, ConnectErrorKind, ConnectOptions, Event,
     connection::State,
     jetstream::{
         Context,
@@ -84,10 +84,15 @@ impl Connection {
                 }
             });
         let connecting = tokio::time::timeout(timeout, options.connect(&config.servers)).await;
-        let context = || format!("cannot connect to NATS at {}", without_secrets(&config.servers));
+        let servers = without_secrets(&config.servers);
         let client = connecting
-            .map_err(|source| unavailable(context(), source))?
-            .map_err(|source| unavailable(context(), source))?;
+            .map_err(|source| unavailable(format!("cannot connect to NATS at {servers}"), source))?
+            .map_err(|source| match source.kind() {
+                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                    unavailable(format!("NATS at {servers} does not accept {}", presented(config)), source)
+                }
+                _ => unavailable(format!("cannot connect to NATS at {servers}"), source),
+            })?;
         let context = ContextBuilder::new()
             .timeout(timeout)
             .ack_timeout(timeout)
@@ -192,6 +197,19 @@ fn options(config: &Jetstream) -> Result<ConnectOptions, QueueError> {
         options = options.add_client_certificate(certificate.into(), key.into()).require_tls(true);
     }
     Ok(options)
+}
+
+/// What a server that lets nobody in was shown.
+fn presented(config: &Jetstream) -> String {
+    if let Some(path) = &config.credentials_file {
+        format!("queue.credentials_file {path}")
+    } else if config.token.is_some() {
+        "queue.token".into()
+    } else if let Some(user) = &config.user {
+        format!("queue.user {user} with queue.password")
+    } else {
+        "a client without queue.credentials_file, queue.token or queue.user".into()
+    }
 }
 
 fn read(path: &Utf8Path) -> Result<String, QueueError> {

@@ -21,10 +21,10 @@ use uuid::Uuid;
 use super::{
     Inner,
     connection::{Published, unavailable},
+    consumer::ACK_WAIT,
     messages::{self, Content},
     pull::Puller,
     states::{State, contended, key},
-    streams::ACK_WAIT,
 };
 use crate::queue::{Lease, Outcome, QueueError};
 
@@ -89,8 +89,10 @@ pub(super) async fn lease(inner: &Arc<Inner>, request: Request) -> Result<Vec<Le
 
 impl Inner {
     async fn take(&self, request: &Request, cancelled: impl Future<Output = ()>) -> Result<Vec<Lease>, QueueError> {
-        let puller = Puller { connection: &self.connection, names: &self.names, model: &request.model };
+        let Self { connection, consumers, names, .. } = self;
+        let puller = Puller { connection, consumers, names, model: &request.model };
         let deadline = Instant::now() + request.wait.min(MAX_WAIT);
+        consumers.ensure_once(&request.model).await?;
         tokio::pin!(cancelled);
         loop {
             let messages = puller.fetch(request.max, deadline, &mut cancelled).await?;

@@ -6,6 +6,7 @@
 //! begun, and which delivery holds it: it decides, by compare-and-swap, whenever the two disagree.
 
 mod connection;
+mod consumer;
 mod jobs;
 mod lease;
 mod messages;
@@ -31,6 +32,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use self::{
     connection::{Connection, unavailable},
+    consumer::Consumers,
     projection::{Projection, Retention, Shown},
     states::{State, States},
     streams::Names,
@@ -50,6 +52,7 @@ pub struct JetstreamQueue {
 /// What requests that outlive their caller need too.
 struct Inner {
     connection: Connection,
+    consumers: Consumers,
     names: Names,
     projection: Arc<Projection>,
     states: States,
@@ -75,7 +78,8 @@ impl JetstreamQueue {
             states: states.clone(),
         };
         let watcher = tokio::spawn(watcher.run());
-        Ok(Self { inner: Arc::new(Inner { connection, names, projection, states }), watcher })
+        let consumers = Consumers::new(connection.clone(), names.clone());
+        Ok(Self { inner: Arc::new(Inner { connection, consumers, names, projection, states }), watcher })
     }
 
     /// The whole of a task, also where the projection keeps less.
@@ -97,6 +101,10 @@ impl Drop for JetstreamQueue {
 
 #[async_trait]
 impl JobQueue for JetstreamQueue {
+    fn system(&self) -> &'static str {
+        "nats"
+    }
+
     async fn enqueue(&self, jobs: &[Job]) -> Result<(), QueueError> {
         self.inner.enqueue(jobs).await
     }

@@ -16,7 +16,8 @@ use tracing::debug;
 
 use super::{
     connection::{Connection, unavailable},
-    streams::{self, Names},
+    consumer::Consumers,
+    streams::Names,
 };
 use crate::queue::QueueError;
 
@@ -27,6 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Puller<'a> {
     pub(super) connection: &'a Connection,
+    pub(super) consumers: &'a Consumers,
     pub(super) names: &'a Names,
     pub(super) model: &'a ModelFingerprint,
 }
@@ -73,8 +75,8 @@ impl Puller<'_> {
                 there = !matches!(answer, Answer::NoConsumer);
             }
             if !there {
-                debug!(model = %self.model, "making the consumer");
-                streams::ensure_consumer(self.connection, self.names, self.model).await?;
+                debug!(model = %self.model, "the consumer is gone");
+                self.consumers.ensure(self.model).await?;
                 if left.is_zero() {
                     continue;
                 }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    consumer::{AckPolicy, pull},
     context::GetStreamErrorKind,
     stream::{Config, DiscardPolicy, Info, Placement, RetentionPolicy, StorageType},
 };
@@ -17,10 +16,6 @@ use tracing::{info, warn};
 use super::connection::{Connection, unavailable};
 use crate::queue::QueueError;
 
-/// The lease that needs no word to the server: what `ingestworker.lease_ms` is unless it is set otherwise.
-pub(super) const ACK_WAIT: Duration = Duration::from_secs(30);
-/// Pull requests that may wait at a consumer at the same time: one for each idle worker.
-const MAX_WAITING: i64 = 2048;
 /// `$JS.API` error: there is no such stream.
 const STREAM_NOT_FOUND: u64 = 10059;
 
@@ -238,29 +233,6 @@ impl Merge<'_> {
         }
         desired > existing
     }
-}
-
-/// Makes the consumer of a model, or finds it as it should be.
-pub(super) async fn ensure_consumer(
-    connection: &Connection,
-    names: &Names,
-    model: &ModelFingerprint,
-) -> Result<(), QueueError> {
-    let config = pull::Config {
-        durable_name: Some(model.0.clone()),
-        description: Some("imagesearch: workers of one model".into()),
-        filter_subject: names.job_subject(model),
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: ACK_WAIT,
-        // How often a job is tried is the worker's to decide: a message beyond a limit here would stay, unseen.
-        max_deliver: -1,
-        // Jobs that wait for another try are pending too: a limit would let them stop all others.
-        max_ack_pending: -1,
-        max_waiting: MAX_WAITING,
-        ..pull::Config::default()
-    };
-    let what = format!("make the consumer of model {model}");
-    connection.call(&what, connection.context.create_consumer_on_stream(config, names.jobs())).await.map(drop)
 }
 
 /// State of a stream now.

@@ -2,6 +2,7 @@
 //! can be started, stopped and held up.
 
 mod collection;
+mod queue;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -22,6 +23,7 @@ use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use collection::Tampered;
+pub(crate) use queue::Silent;
 
 pub(crate) struct World {
     pub(crate) config: Config,

@@ -281,10 +281,12 @@ async fn prune_kind(
         Err(kube::Error::Api(error)) if error.is_not_found() => return Ok(()),
         Err(source) => return Err(failed(source)),
     };
+    let roles = Component::WITH_CONDITION.into_iter().filter(|component| component.loads_model());
     for object in found {
         let name = object.name_any();
         let is_wanted = wanted.iter().any(|child| child.kind.kind == kind.kind && child.object.name_any() == name);
-        let waits = roles_stay && ROLES_WITH_MODEL.contains(&component_of(&object));
+        let loads_model = roles.clone().any(|role| role.label() == component_of(&object));
+        let waits = roles_stay && loads_model;
         // Secrets that are kept have no owner; others belong to a child of ours, as a CronJob's Jobs do.
         let ours = kind.kind == "Secret" || object.owner_references().iter().any(|owner| owner.uid == stack.owner.uid);
         if is_wanted || waits || !ours {
@@ -299,8 +301,6 @@ async fn prune_kind(
     }
     Ok(())
 }
-
-const ROLES_WITH_MODEL: [&str; 3] = ["ingestapi", "ingestworker", "searchapi"];
 
 /// Everything that a change of the spec can make superfluous. Volumes are not among it.
 fn pruned_kinds(stack: &Stack) -> Vec<ApiResource> {

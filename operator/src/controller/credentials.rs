@@ -41,24 +41,43 @@ impl std::fmt::Debug for Entries {
     }
 }
 
-/// The name of an entry, and how it is made.
-pub(crate) type Entry<'a> = (&'a str, fn() -> Result<String, NoRandomness>);
+type Make = fn() -> Result<String, NoRandomness>;
 
-/// Keeps what is there for this rotation, or makes every entry anew. An entry that is missing, since it came with a later
-/// version or was deleted by hand, is made alone.
+/// The name of an entry, and how it is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    name: &'static str,
+    make: Make,
+    rotates: bool,
+}
+
+impl Entry {
+    /// Made anew by each rotation.
+    pub(crate) const fn rotated(name: &'static str, make: Make) -> Self {
+        Self { name, make, rotates: true }
+    }
+
+    /// Made once, for whoever couldn't take the new one and the old one for a while.
+    pub(crate) const fn lasting(name: &'static str, make: Make) -> Self {
+        Self { name, make, rotates: false }
+    }
+}
+
+/// Keeps what is there for this rotation, or makes every entry anew that rotates. An entry that is missing, since it came with
+/// a later version or was deleted by hand, is made alone.
 pub(crate) fn keep_or_make(
     existing: Option<&Secret>,
     rotation: &str,
-    entries: &[Entry<'_>],
+    entries: &[Entry],
 ) -> Result<Entries, NoRandomness> {
     let found = existing.map(clear).unwrap_or_default();
     let made_for = existing.and_then(|secret| secret.annotations().get(ROTATION_ANNOTATION)).map_or("", String::as_str);
     let rotated = existing.is_some() && made_for != rotation;
     let mut kept = BTreeMap::new();
-    for (name, make) in entries {
+    for Entry { name, make, rotates } in entries {
         let previous = format!("{PREVIOUS}{name}");
         match found.get(*name) {
-            Some(value) if rotated => {
+            Some(value) if rotated && *rotates => {
                 kept.insert(previous, value.clone());
                 kept.insert((*name).to_owned(), make()?);
             }
@@ -114,7 +133,7 @@ mod tests {
     use super::*;
     use k8s_openapi::{ByteString, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
-    const KINDS: &[Entry<'static>] = &[("user", identifier), ("password", password)];
+    const KINDS: &[Entry] = &[Entry::rotated("user", identifier), Entry::rotated("password", password)];
 
     fn secret(entries: &Entries, rotation: &str) -> Secret {
         let data = entries.0.iter().map(|(name, value)| (name.clone(), ByteString(value.clone().into_bytes())));
@@ -142,6 +161,16 @@ mod tests {
         assert_eq!(keep_or_make(Some(&secret(&second, "1")), "1", KINDS).unwrap(), second);
         let third = keep_or_make(Some(&secret(&second, "1")), "2", KINDS).unwrap();
         assert_eq!(third.previous("password"), Some(second.get("password")));
+    }
+
+    #[test]
+    fn what_lasts_is_not_rotated() {
+        let kinds = [Entry::rotated("password", password), Entry::lasting("route-password", password)];
+        let first = keep_or_make(None, "", &kinds).unwrap();
+        let second = keep_or_make(Some(&secret(&first, "")), "1", &kinds).unwrap();
+        assert_ne!(second.get("password"), first.get("password"));
+        assert_eq!(second.get("route-password"), first.get("route-password"));
+        assert_eq!(second.previous("route-password"), None);
     }
 
     #[test]

@@ -10,11 +10,12 @@ use k8s_openapi::{
         core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret},
         storage::v1::StorageClass,
     },
+    apimachinery::pkg::apis::meta::v1::APIResourceList,
 };
-use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
+use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::ApiResource};
 use serde::de::DeserializeOwned;
 
-use super::{error::ReconcileError, names};
+use super::{error::ReconcileError, kinds, names};
 use crate::crd::ImageSearchStack;
 
 /// Everything that decisions rest on.
@@ -88,9 +89,23 @@ async fn terminating(client: &Client, namespace: &str) -> Result<bool, Reconcile
 /// # Errors
 /// When it doesn't answer.
 pub(crate) async fn known(client: &Client) -> Result<Known, ReconcileError> {
-    let groups = client.list_api_groups().await.map_err(reading("the kinds that the cluster knows"))?;
-    let has = |name: &str| groups.groups.iter().any(|group| group.name == name);
-    Ok(Known { pod_monitors: has("monitoring.coreos.com"), http_routes: has("gateway.networking.k8s.io") })
+    let (pod_monitors, http_routes) =
+        tokio::try_join!(knows(client, kinds::pod_monitor()), knows(client, kinds::http_route()))?;
+    Ok(Known { pod_monitors, http_routes })
+}
+
+async fn knows(client: &Client, kind: ApiResource) -> Result<bool, ReconcileError> {
+    match client.list_api_group_resources(&kind.api_version).await {
+        Ok(list) => Ok(lists(&list, &kind)),
+        // A group that is not there is answered in words that are no Status.
+        Err(kube::Error::Api(error)) if error.code == 404 => Ok(false),
+        Err(source) => Err(ReconcileError::Read { what: "the kinds that the cluster knows".into(), source }),
+    }
+}
+
+/// Of a group a cluster may have other kinds alone.
+fn lists(list: &APIResourceList, kind: &ApiResource) -> bool {
+    list.resources.iter().any(|found| found.kind == kind.kind && found.name == kind.plural)
 }
 
 /// Children of one kind, by name.
@@ -150,4 +165,26 @@ async fn storage_classes(client: &Client) -> Result<BTreeMap<String, StorageClas
 fn reading(what: &str) -> impl FnOnce(kube::Error) -> ReconcileError {
     let what = what.to_owned();
     move |source| ReconcileError::Read { what, source }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_kind_is_known_by_itself_and_not_by_its_group() {
+        let resource = |kind: &str, plural: &str| json!({ "kind": kind, "name": plural, "singularName": "", "namespaced": true, "verbs": [] });
+        let list = |resources: serde_json::Value| -> APIResourceList {
+            serde_json::from_value(json!({ "groupVersion": "monitoring.coreos.com/v1", "resources": resources }))
+                .unwrap()
+        };
+        let others =
+            list(json!([resource("ServiceMonitor", "servicemonitors"), resource("PodMonitor", "podmonitors/status")]));
+        assert!(!lists(&others, &kinds::pod_monitor()));
+        let with_it =
+            list(json!([resource("ServiceMonitor", "servicemonitors"), resource("PodMonitor", "podmonitors")]));
+        assert!(lists(&with_it, &kinds::pod_monitor()));
+    }
 }

@@ -40,6 +40,11 @@ impl Component {
         Self::Frontend,
     ];
 
+    /// Whether its pods load the model: they aren't changed while another one is fetched.
+    pub(crate) fn loads_model(self) -> bool {
+        matches!(self, Self::IngestApi | Self::IngestWorker | Self::SearchApi)
+    }
+
     /// As a label, and at the end of names.
     pub(crate) fn label(self) -> &'static str {
         match self {

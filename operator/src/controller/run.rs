@@ -89,7 +89,7 @@ pub async fn run(
     let counted = metrics.clone();
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
-        client: client.clone(),
+        client,
         defaults,
         metrics,
         autoscaler: autoscaler.clone(),
@@ -97,35 +97,9 @@ pub async fn run(
         failures: std::sync::Mutex::default(),
     });
     let mut broken_watches = BrokenWatches::default();
-    let stacks: Api<Guarded> = within(watched, &client);
-    let controller = Controller::new(stacks, watcher::Config::default());
-    let store = controller.store();
-    // Of what belongs to a stack only the metadata are read here; a change is reason enough to look.
-    let controller = controller
-        .watches(children::<Deployment>(watched, &client), ours(), of_stack)
-        .watches(children::<StatefulSet>(watched, &client), ours(), of_stack)
-        .watches(children::<Service>(watched, &client), ours(), of_stack)
-        .watches(children::<ConfigMap>(watched, &client), ours(), of_stack)
-        .watches(children::<ServiceAccount>(watched, &client), ours(), of_stack)
-        .watches(children::<NetworkPolicy>(watched, &client), ours(), of_stack)
-        .watches(children::<PodDisruptionBudget>(watched, &client), ours(), of_stack)
-        .watches(children::<HorizontalPodAutoscaler>(watched, &client), ours(), of_stack)
-        .watches(children::<Ingress>(watched, &client), ours(), of_stack)
-        .watches(children::<Job>(watched, &client), ours(), of_stack)
-        .watches(children::<CronJob>(watched, &client), ours(), of_stack)
-        .watches(children::<PersistentVolumeClaim>(watched, &client), ours(), of_stack)
-        .watches(children::<Pod>(watched, &client), ours(), of_stack)
-        .watches(children::<Secret>(watched, &client), watcher::Config::default(), move |secret| {
-            of_secret(&store, &secret)
-        });
-    let routes = children_of_kind(&kinds::http_route(), |known| known.http_routes, watched, &context);
-    let monitors = children_of_kind(&kinds::pod_monitor(), |known| known.pod_monitors, watched, &context);
-    controller
-        .reconcile_on(routes)
-        .reconcile_on(monitors)
+    watching(watched, &context)
         .trigger_backoff(WatchPause)
         .with_config(controller::Config::default().debounce(SETTLE).concurrency(PARALLEL))
-        .reconcile_on(autoscaler.changes().map(|stack| stack.into_kind_unchecked(())))
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(reconcile_guarded, when_failed, context)
         .for_each(|reconciled| {
@@ -142,6 +116,37 @@ pub async fn run(
             std::future::ready(())
         })
         .await;
+}
+
+/// Everything that a stack is looked at for: itself, what belongs to it, what it names, and what waits in its queue.
+fn watching(watched: Option<&str>, context: &Arc<Context>) -> Controller<Guarded> {
+    let client = &context.client;
+    let stacks: Api<Guarded> = within(watched, client);
+    let controller = Controller::new(stacks, watcher::Config::default());
+    let store = controller.store();
+    let routes = children_of_kind(&kinds::http_route(), |known| known.http_routes, watched, context);
+    let monitors = children_of_kind(&kinds::pod_monitor(), |known| known.pod_monitors, watched, context);
+    // Of what belongs to a stack only the metadata are read here; a change is reason enough to look.
+    controller
+        .watches(children::<Deployment>(watched, client), ours(), of_stack)
+        .watches(children::<StatefulSet>(watched, client), ours(), of_stack)
+        .watches(children::<Service>(watched, client), ours(), of_stack)
+        .watches(children::<ConfigMap>(watched, client), ours(), of_stack)
+        .watches(children::<ServiceAccount>(watched, client), ours(), of_stack)
+        .watches(children::<NetworkPolicy>(watched, client), ours(), of_stack)
+        .watches(children::<PodDisruptionBudget>(watched, client), ours(), of_stack)
+        .watches(children::<HorizontalPodAutoscaler>(watched, client), ours(), of_stack)
+        .watches(children::<Ingress>(watched, client), ours(), of_stack)
+        .watches(children::<Job>(watched, client), ours(), of_stack)
+        .watches(children::<CronJob>(watched, client), ours(), of_stack)
+        .watches(children::<PersistentVolumeClaim>(watched, client), ours(), of_stack)
+        .watches(children::<Pod>(watched, client), ours(), of_stack)
+        .watches(children::<Secret>(watched, client), watcher::Config::default(), move |secret| {
+            of_secret(&store, &secret)
+        })
+        .reconcile_on(routes)
+        .reconcile_on(monitors)
+        .reconcile_on(context.autoscaler.changes().map(|stack| stack.into_kind_unchecked(())))
 }
 
 /// Between two tries of watches that broke off. All of them share it, and one is tried after each: with a pause that doubles,
@@ -300,7 +305,9 @@ async fn reconcile(resource: &ImageSearchStack, context: &Context) -> Result<Act
     };
     let key = ObjectRef::from_obj(resource);
     match (&stack, &outcome) {
-        (Ok(stack), Some(outcome)) => context.autoscaler.set(&key, Some(scaling::target(stack, outcome))),
+        (Ok(stack), Some(outcome)) => {
+            context.autoscaler.set(&key, Some(scaling::target(stack, &observed, outcome)));
+        }
         (Ok(_), None) => context.autoscaler.set(&key, None),
         // Workers are scaled as before while the spec can't be understood.
         (Err(_), _) => {}

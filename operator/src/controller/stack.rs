@@ -45,6 +45,7 @@ pub(crate) struct Stack {
     pub(crate) frontend: HttpRole,
     pub(crate) ingress: Option<crd::Ingress>,
     pub(crate) check_schedule: Option<String>,
+    pub(crate) check_pod: crd::Pod,
     pub(crate) repair: Option<Repair>,
     pub(crate) traces: Option<crd::Traces>,
     pub(crate) log_filter: Option<String>,
@@ -144,6 +145,8 @@ pub(crate) struct Model {
     pub(crate) wanted: crd::Model,
     /// The token for the model hub.
     pub(crate) token: Option<(crd::SecretKeyRef, Entries)>,
+    /// What is wished of the pod that fetches it.
+    pub(crate) pod: crd::Pod,
     /// The Job that fetches it.
     pub(crate) job: String,
     /// The model is in the object store: roles may start with it.

@@ -1,23 +1,32 @@
 //! What is said of a stack: from what the API server returned, never from what was asked for. It is written only when it
 //! differs from what is there, and each difference that a person would want to know of is an event.
 
+mod conditions;
+mod events;
+mod parts;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use k8s_openapi::{
+    api::apps::v1::{Deployment, StatefulSet},
+    apimachinery::pkg::apis::meta::v1::Time,
+    jiff::Timestamp,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
-    runtime::events::{Event, EventType, Recorder},
+    runtime::events::Recorder,
 };
 use serde_json::json;
 
 use super::{
-    apply::{FIELD_MANAGER, Failure, Outcome},
+    apply::{FIELD_MANAGER, Outcome},
     build,
     error::ReconcileError,
     fetch::Observed,
     names::Component,
-    progress, reasons,
     stack::{RepairState, Stack},
     validate::Fault,
     volumes,
@@ -25,8 +34,8 @@ use super::{
 use crate::{
     autoscaler::Scaling,
     crd::{
-        AutoscalingMode, Condition, ConditionStatus, Endpoints, ImageSearchStack, ImageSearchStackStatus, IngestStatus,
-        IngressType, ModelName, ModelStatus, condition,
+        Condition, Endpoints, ImageSearchStack, ImageSearchStackStatus, IngestStatus, IngressType, ModelName,
+        ModelStatus,
     },
 };
 
@@ -41,6 +50,38 @@ pub(crate) struct Seen<'a> {
     pub(crate) paused: bool,
 }
 
+impl Seen<'_> {
+    /// A Deployment as it was applied; as it was found where none was.
+    fn deployment(&self, name: &str) -> Option<&Deployment> {
+        let applied = self.outcome.and_then(|outcome| outcome.deployments.get(name));
+        applied.or_else(|| self.observed.deployments.get(name))
+    }
+
+    /// A StatefulSet as it was applied; as it was found where none was.
+    fn stateful_set(&self, name: &str) -> Option<&StatefulSet> {
+        let applied = self.outcome.and_then(|outcome| outcome.stateful_sets.get(name));
+        applied.or_else(|| self.observed.stateful_sets.get(name))
+    }
+
+    fn generation(&self) -> Option<i64> {
+        self.resource.metadata.generation
+    }
+
+    /// The generation that everything was last brought to.
+    fn applied_generation(&self, before: &ImageSearchStackStatus) -> Option<i64> {
+        let is_whole = |stack: &Stack, outcome: &Outcome| stack.model.stored && outcome.failures.is_empty();
+        match (self.stack, self.outcome) {
+            (Ok(stack), Some(outcome)) if is_whole(stack, outcome) => self.generation(),
+            _ => before.applied_generation,
+        }
+    }
+
+    /// The spec says something that isn't applied as long as the stack is paused.
+    fn is_held_back(&self, before: &ImageSearchStackStatus) -> bool {
+        self.paused && self.applied_generation(before) != self.generation()
+    }
+}
+
 /// Writes the status if it says something new; tells of it. Gives whether the stack is ready.
 ///
 /// # Errors
@@ -48,9 +89,7 @@ pub(crate) struct Seen<'a> {
 pub(crate) async fn update(seen: &Seen<'_>, client: &Client, recorder: &Recorder) -> Result<bool, ReconcileError> {
     let before = seen.resource.status.clone().unwrap_or_default();
     let after = status(seen, &before, Timestamp::now());
-    let is_ready =
-        |condition: &Condition| condition.r#type == condition::READY && condition.status == ConditionStatus::True;
-    let is_ready = after.conditions.iter().any(is_ready);
+    let is_ready = after.conditions.iter().any(Condition::is_ready);
     if after == before {
         return Ok(is_ready);
     }
@@ -66,7 +105,7 @@ pub(crate) async fn update(seen: &Seen<'_>, client: &Client, recorder: &Recorder
         Err(kube::Error::Api(error)) if error.is_not_found() => return Ok(is_ready),
         written => written.map_err(ReconcileError::Status)?,
     };
-    for event in events(&before, &after) {
+    for event in events::between(&before, &after) {
         if let Err(error) = recorder.publish(&event, &seen.resource.object_ref(&())).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "an event could not be published");
         }
@@ -76,227 +115,26 @@ pub(crate) async fn update(seen: &Seen<'_>, client: &Client, recorder: &Recorder
 
 /// The whole status; times of conditions that stay as they were stay too.
 pub(crate) fn status(seen: &Seen<'_>, before: &ImageSearchStackStatus, now: Timestamp) -> ImageSearchStackStatus {
-    let generation = seen.resource.metadata.generation;
-    let mut conditions = conditions(seen, before);
+    let mut conditions = conditions::all(seen, before);
     for condition in &mut conditions {
-        condition.observed_generation = generation;
+        // One that was kept is still about the generation that it was made for.
+        condition.observed_generation = condition.observed_generation.or(seen.generation());
         let found = before.conditions.iter().find(|found| found.r#type == condition.r#type);
         condition.last_transition_time = match found {
             Some(found) if found.status == condition.status => found.last_transition_time.clone(),
             _ => Time(now),
         };
     }
+    // What isn't applied is nowhere yet.
+    let stack = seen.stack.ok().filter(|_| !seen.is_held_back(before));
     ImageSearchStackStatus {
-        observed_generation: generation,
+        observed_generation: seen.generation(),
+        applied_generation: seen.applied_generation(before),
         conditions,
-        endpoints: seen.stack.ok().map(endpoints).or_else(|| before.endpoints.clone()),
-        ingest: ingest(seen).or_else(|| before.ingest.clone()),
-        model: seen.stack.ok().map(|stack| model(stack, before)).or_else(|| before.model.clone()),
+        endpoints: stack.map(endpoints).or_else(|| before.endpoints.clone()),
+        ingest: ingest(seen, before).or_else(|| before.ingest.clone()),
+        model: stack.map(|stack| model(stack, seen, before)).or_else(|| before.model.clone()),
         volumes: volumes(seen, before),
-    }
-}
-
-fn conditions(seen: &Seen<'_>, before: &ImageSearchStackStatus) -> Vec<Condition> {
-    let stack = match seen.stack {
-        Ok(stack) => stack,
-        Err(faults) => return refused(faults, before),
-    };
-    let mut all: Vec<Condition> =
-        Component::WITH_CONDITION.into_iter().map(|component| of_component(stack, component, seen)).collect();
-    let waiting = all.iter().find(|condition| condition.status != ConditionStatus::True);
-    let intact = stores_intact(stack, seen);
-    let mut troubles = stuck_volumes(stack);
-    troubles.extend((intact.status != ConditionStatus::True).then(|| intact.message.clone()));
-    let overall = overall(seen, waiting, &failures(stack, seen), &troubles);
-    all.splice(0..0, overall);
-    all.push(scaling_active(stack, seen));
-    all.push(model_current(stack, seen));
-    all.push(intact);
-    all
-}
-
-/// What was is left, but for what the spec is refused for.
-fn refused(faults: &[Fault], before: &ImageSearchStackStatus) -> Vec<Condition> {
-    let waiting = faults.iter().all(|fault| fault.waiting);
-    let reason = if waiting { "Waiting" } else { "InvalidSpec" };
-    let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let mut all = vec![
-        Condition::new(condition::READY, ConditionStatus::False, reason, message.clone()),
-        Condition::new(condition::PROGRESSING, ConditionStatus::False, reason, "nothing is changed meanwhile"),
-        Condition::new(condition::DEGRADED, ConditionStatus::True, reason, message),
-    ];
-    let kept = before.conditions.iter().filter(|found| all.iter().all(|condition| condition.r#type != found.r#type));
-    let kept: Vec<Condition> = kept.cloned().collect();
-    all.extend(kept);
-    all
-}
-
-fn overall(seen: &Seen<'_>, waiting: Option<&Condition>, failures: &[String], troubles: &[String]) -> [Condition; 3] {
-    let generation = seen.resource.metadata.generation.unwrap_or_default();
-    let waiting =
-        waiting.map(|condition| format!("{}: {}", condition.r#type.trim_end_matches("Ready"), condition.message));
-    let ready = match (failures.first(), &waiting) {
-        (Some(failure), _) => Condition::new(condition::READY, ConditionStatus::False, "Failing", failure.clone()),
-        (None, Some(waiting)) => Condition::new(condition::READY, ConditionStatus::False, "Starting", waiting.clone()),
-        (None, None) => {
-            let message = format!("all roles serve generation {generation}");
-            Condition::new(condition::READY, ConditionStatus::True, "Serving", message)
-        }
-    };
-    let progressing = |status, reason, message| Condition::new(condition::PROGRESSING, status, reason, message);
-    let progressing = match waiting {
-        _ if seen.paused => {
-            let message = format!("paused by the annotation {}", crate::crd::PAUSED_ANNOTATION);
-            progressing(ConditionStatus::False, "Paused", message)
-        }
-        Some(waiting) => progressing(ConditionStatus::True, "RollingOut", waiting),
-        None => progressing(ConditionStatus::False, "AsWanted", "nothing is under way".into()),
-    };
-    let degraded = match failures.iter().chain(troubles).next() {
-        Some(failure) => Condition::new(condition::DEGRADED, ConditionStatus::True, "Failing", failure.clone()),
-        None => Condition::new(condition::DEGRADED, ConditionStatus::False, "AsExpected", "nothing fails"),
-    };
-    [ready, progressing, degraded]
-}
-
-/// What won't mend by waiting.
-fn failures(stack: &Stack, seen: &Seen<'_>) -> Vec<String> {
-    let applied = seen.outcome.into_iter().flat_map(|outcome| &outcome.failures);
-    let applied = applied.map(|Failure { child, reason, .. }| format!("{child} could not be applied: {reason}"));
-    let components = Component::WITH_CONDITION.into_iter().chain([Component::Model]);
-    let pods = components
-        .filter(|component| waits_for(stack, *component, seen).is_some())
-        .filter_map(|component| reasons::failing_pod(&seen.observed.pods, component.label()));
-    applied.chain(pods).collect()
-}
-
-/// Volumes that can't grow: everything else goes on.
-fn stuck_volumes(stack: &Stack) -> Vec<String> {
-    stack.servers().into_iter().filter_map(|(_, server)| server.volumes.stuck.clone()).collect()
-}
-
-fn of_component(stack: &Stack, component: Component, seen: &Seen<'_>) -> Condition {
-    let kind = component.condition();
-    if is_external(stack, component) {
-        return Condition::new(kind, ConditionStatus::True, "External", "it is run by somebody else");
-    }
-    match (waits_for(stack, component, seen), reasons::failing_pod(&seen.observed.pods, component.label())) {
-        (None, _) => Condition::new(kind, ConditionStatus::True, "Serving", "everything that is wanted serves"),
-        (Some(_), Some(failing)) => Condition::new(kind, ConditionStatus::False, "PodsFailing", failing),
-        (Some(waits_for), None) => Condition::new(kind, ConditionStatus::False, "Starting", waits_for),
-    }
-}
-
-fn is_external(stack: &Stack, component: Component) -> bool {
-    match component {
-        Component::ObjectStore => stack.object_store.managed.is_none(),
-        Component::Queue => stack.queue.managed.is_none(),
-        Component::Index => stack.index.external,
-        _ => false,
-    }
-}
-
-/// What a component's pods are waited for; `None` when all serve, and when they aren't ours.
-fn waits_for(stack: &Stack, component: Component, seen: &Seen<'_>) -> Option<String> {
-    match component {
-        _ if is_external(stack, component) => None,
-        Component::ObjectStore | Component::Queue | Component::Index => server_waits_for(stack, component, seen),
-        Component::Model => (!stack.model.stored).then(|| "is being fetched".into()),
-        _ => deployment_waits_for(stack, component, seen),
-    }
-}
-
-fn server_waits_for(stack: &Stack, component: Component, seen: &Seen<'_>) -> Option<String> {
-    let name = stack.child(component);
-    let applied = seen.outcome.and_then(|outcome| outcome.stateful_sets.get(&name));
-    match applied.or_else(|| seen.observed.stateful_sets.get(&name)) {
-        Some(set) => progress::stateful_set_waits_for(set),
-        None if component == Component::Index => Some("waits for the object store".into()),
-        None => Some("is not there yet".into()),
-    }
-}
-
-fn deployment_waits_for(stack: &Stack, component: Component, seen: &Seen<'_>) -> Option<String> {
-    let name = stack.child(component);
-    let applied = seen.outcome.and_then(|outcome| outcome.deployments.get(&name));
-    match applied.or_else(|| seen.observed.deployments.get(&name)) {
-        Some(deployment) => progress::deployment_waits_for(deployment),
-        None if !stack.model.stored => Some("waits for the model, which is being fetched".into()),
-        None => Some("is not there yet".into()),
-    }
-}
-
-fn scaling_active(stack: &Stack, seen: &Seen<'_>) -> Condition {
-    let condition =
-        |status, reason: &str, message: String| Condition::new(condition::SCALING_ACTIVE, status, reason, message);
-    match stack.ingestworker.scaling.mode {
-        AutoscalingMode::External => {
-            condition(ConditionStatus::False, "External", "somebody else says how many workers there are".into())
-        }
-        AutoscalingMode::Fixed => condition(ConditionStatus::False, "Fixed", "there are always as many workers".into()),
-        AutoscalingMode::Lag => match seen.scaling {
-            None => condition(ConditionStatus::Unknown, "Starting", "the queue has not been read yet".into()),
-            Some(Scaling { active: Err(hold), .. }) => condition(
-                ConditionStatus::False,
-                hold.reason,
-                format!("the number of workers stays as it is: {}", hold.message),
-            ),
-            Some(Scaling { active: Ok(()), backlog, .. }) => {
-                let lag = backlog.map_or(0, |backlog| backlog.pending + backlog.in_flight);
-                condition(ConditionStatus::True, "LagRead", format!("{lag} jobs waiting or in flight"))
-            }
-        },
-    }
-}
-
-fn model_current(stack: &Stack, seen: &Seen<'_>) -> Condition {
-    let source = &stack.model.wanted.source;
-    if stack.model.stored {
-        let waits = deployment_waits_for(stack, Component::SearchApi, seen).is_some();
-        let (status, reason) =
-            if waits { (ConditionStatus::False, "RollingOut") } else { (ConditionStatus::True, "Current") };
-        return Condition::new(condition::MODEL_CURRENT, status, reason, format!("searches use {source}"));
-    }
-    match reasons::failing_pod(&seen.observed.pods, Component::Model.label()) {
-        Some(failing) => Condition::new(condition::MODEL_CURRENT, ConditionStatus::False, "FetchFailing", failing),
-        None => Condition::new(
-            condition::MODEL_CURRENT,
-            ConditionStatus::False,
-            "Fetching",
-            format!("{source} is being fetched into the object store"),
-        ),
-    }
-}
-
-/// Whether each store has the volume that it had.
-fn stores_intact(stack: &Stack, seen: &Seen<'_>) -> Condition {
-    let condition = |status, reason, message| Condition::new(condition::STORES_INTACT, status, reason, message);
-    let Some(repair) = &stack.repair else {
-        return condition(ConditionStatus::True, "VolumesKept", "each store has the volume that it had".to_owned());
-    };
-    let (claims, job) = (repair.claims.join(", "), &repair.job);
-    let lost = |what: String| format!("{claims}: another volume than before, what was kept there is gone; {what}");
-    let failing = reasons::failing_pod(&seen.observed.pods, Component::Check.label());
-    match (repair.state, failing) {
-        (RepairState::Ended, _) => condition(
-            ConditionStatus::True,
-            "Repaired",
-            lost(format!("the Job {job} has repaired what the other stores tell")),
-        ),
-        (RepairState::Waiting, _) => {
-            condition(ConditionStatus::False, "Repairing", lost("the repair waits for the stores".into()))
-        }
-        (RepairState::Running, None) => condition(
-            ConditionStatus::False,
-            "Repairing",
-            lost(format!("the Job {job} repairs what the other stores tell")),
-        ),
-        (RepairState::Running, Some(failing)) => condition(ConditionStatus::False, "RepairFailing", lost(failing)),
-        (RepairState::Failed, _) => condition(
-            ConditionStatus::False,
-            "RepairFailing",
-            lost(format!("the Job {job} has failed: read its log, and delete it to have it made again")),
-        ),
     }
 }
 
@@ -331,30 +169,31 @@ fn endpoints(stack: &Stack) -> Endpoints {
     }
 }
 
-fn ingest(seen: &Seen<'_>) -> Option<IngestStatus> {
+/// What was read last stays while nothing is read: before the first look of a new process, and while the stack is paused.
+fn ingest(seen: &Seen<'_>, before: &ImageSearchStackStatus) -> Option<IngestStatus> {
     let stack = seen.stack.ok()?;
-    let name = stack.child(Component::IngestWorker);
-    let deployment = seen
-        .outcome
-        .and_then(|outcome| outcome.deployments.get(&name))
-        .or_else(|| seen.observed.deployments.get(&name));
+    let deployment = seen.deployment(&stack.child(Component::IngestWorker));
     let ready = deployment.and_then(|deployment| deployment.status.as_ref()?.ready_replicas).unwrap_or(0);
     let workers = format!("{ready}/{}", stack.ingestworker.scaling.max);
-    let backlog = seen.scaling.and_then(|scaling| scaling.backlog);
-    let (pending, in_flight) = backlog.map_or((0, 0), |backlog| (backlog.pending as i64, backlog.in_flight as i64));
+    let last = before.ingest.clone().unwrap_or_default();
+    let desired_replicas = seen.scaling.map_or(last.desired_replicas, |scaling| scaling.desired);
+    let Some(backlog) = seen.scaling.and_then(|scaling| scaling.backlog) else {
+        return Some(IngestStatus { desired_replicas, workers, ..last });
+    };
+    let (pending, in_flight) = (backlog.pending as i64, backlog.in_flight as i64);
     Some(IngestStatus {
         pending,
         in_flight,
         lag: pending + in_flight,
-        desired_replicas: seen.scaling.and_then(|scaling| scaling.desired),
+        desired_replicas,
         workers,
-        oldest_job_since: backlog.and_then(|backlog| backlog.oldest_job_since).map(Time),
+        oldest_job_since: backlog.oldest_job_since.map(Time),
     })
 }
 
-fn model(stack: &Stack, before: &ImageSearchStackStatus) -> ModelStatus {
+fn model(stack: &Stack, seen: &Seen<'_>, before: &ImageSearchStackStatus) -> ModelStatus {
     let source = stack.model.wanted.source.clone();
-    let current = if stack.model.stored {
+    let current = if parts::searches_with_model(stack, seen, before) {
         Some(ModelName { source: source.clone() })
     } else {
         before.model.as_ref().and_then(|model| model.current.clone())
@@ -362,46 +201,4 @@ fn model(stack: &Stack, before: &ImageSearchStackStatus) -> ModelStatus {
     let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or(&source);
     let summary = if stack.model.stored { name.to_owned() } else { format!("{name} (fetching)") };
     ModelStatus { summary, current }
-}
-
-/// One for each condition that became another, by its status or its reason; none while a stack is first looked at, but for
-/// what is wrong with it.
-fn events(before: &ImageSearchStackStatus, after: &ImageSearchStackStatus) -> Vec<Event> {
-    let mut events = Vec::new();
-    let is_ready = after
-        .conditions
-        .iter()
-        .any(|condition| condition.r#type == condition::READY && condition.status == ConditionStatus::True);
-    for condition in &after.conditions {
-        let found = before.conditions.iter().find(|found| found.r#type == condition.r#type);
-        let same = found.is_some_and(|found| (found.status, &found.reason) == (condition.status, &condition.reason));
-        let good = condition.status == ConditionStatus::True;
-        let told = match condition.r#type.as_str() {
-            // The others say it in more detail.
-            condition::PROGRESSING => false,
-            // Otherwise `Ready` says it.
-            condition::DEGRADED => good && is_ready,
-            condition::SCALING_ACTIVE => found.is_some(),
-            _ => good || found.is_some() || is_fault(&condition.reason),
-        };
-        if same || !told {
-            continue;
-        }
-        let bad = condition.r#type == condition::DEGRADED || is_fault(&condition.reason);
-        events.push(Event {
-            type_: if bad { EventType::Warning } else { EventType::Normal },
-            reason: format!("{}{}", condition.r#type.trim_end_matches("Ready"), condition.reason),
-            note: Some(condition.message.chars().take(1000).collect()),
-            action: "Reconcile".into(),
-            secondary: None,
-        });
-    }
-    events
-}
-
-fn is_fault(reason: &str) -> bool {
-    matches!(
-        reason,
-        "Failing" | "Repairing" | "RepairFailing" | "PodsFailing" | "FetchFailing" | "InvalidSpec" | "Waiting"
-    )
 }

@@ -25,7 +25,7 @@ struct Arguments {
     defaults: Defaults,
 }
 
-fn resource(spec: &str) -> ImageSearchStack {
+pub(super) fn resource(spec: &str) -> ImageSearchStack {
     let mut stack: Value = json!({
         "apiVersion": "imagesearch.dev/v1alpha1", "kind": "ImageSearchStack",
         "metadata": { "name": "photos", "namespace": "search", "uid": "6f1c", "generation": 1 },
@@ -34,7 +34,7 @@ fn resource(spec: &str) -> ImageSearchStack {
     serde_json::from_value(stack).unwrap()
 }
 
-fn secret(name: &str, entries: &[(&str, &str)]) -> (String, Secret) {
+pub(super) fn secret(name: &str, entries: &[(&str, &str)]) -> (String, Secret) {
     let data =
         entries.iter().map(|(entry, value)| ((*entry).to_owned(), k8s_openapi::ByteString(value.as_bytes().to_vec())));
     let mut secret = Secret { data: Some(data.collect()), ..Secret::default() };
@@ -43,7 +43,7 @@ fn secret(name: &str, entries: &[(&str, &str)]) -> (String, Secret) {
 }
 
 /// A namespace in which everything that is made from randomness is there already, so that what is built is always the same.
-fn observed() -> Observed {
+pub(super) fn observed() -> Observed {
     let key = format!("isk_0123456789ab_{}", "0".repeat(64));
     let secrets = [
         secret("photos-objectstore-credentials", &[("access-key-id", "kstore"), ("secret-access-key", "pstore")]),
@@ -82,9 +82,12 @@ fn serving() -> k8s_openapi::api::apps::v1::StatefulSet {
     .unwrap()
 }
 
-fn validated(spec: &str, observed: &Observed) -> Result<Stack, Vec<Fault>> {
-    let defaults = Arc::new(Arguments::parse_from(["operator"]).defaults);
-    validate::stack(&resource(spec), observed, &defaults).unwrap()
+pub(super) fn defaults() -> Arc<Defaults> {
+    Arc::new(Arguments::parse_from(["operator"]).defaults)
+}
+
+pub(super) fn validated(spec: &str, observed: &Observed) -> Result<Stack, Vec<Fault>> {
+    validate::stack(&resource(spec), observed, &defaults()).unwrap()
 }
 
 fn built(spec: &str) -> Vec<Value> {
@@ -101,7 +104,7 @@ fn shown(objects: &[Value]) -> String {
     documents.collect::<Vec<_>>().join("---\n")
 }
 
-const PRODUCTION: &str = r#"
+pub(super) const PRODUCTION: &str = r#"
 image: ghcr.io/example/imagesearch:0.3.0
 imagePullSecrets: [{name: registry}]
 ingestApi: {replicas: 2, maxUploadSize: 50Mi}
@@ -109,7 +112,14 @@ ingestWorker:
   resources: {requests: {cpu: "2", memory: 1Gi}, limits: {memory: 2Gi}}
   allowNetworks: [10.1.0.0/16]
   autoscaling: {minReplicas: 0, maxReplicas: 20}
-searchApi: {autoscaling: {minReplicas: 2, maxReplicas: 10}, nodeSelector: {disk: fast}, env: [{name: A, value: b}]}
+searchApi:
+  autoscaling: {minReplicas: 2, maxReplicas: 10}
+  nodeSelector: {disk: fast}
+  tolerations: [{key: dedicated, operator: Equal, value: search, effect: NoExecute, tolerationSeconds: 60}, {operator: Exists}]
+  topologySpreadConstraints: [{topologyKey: topology.kubernetes.io/zone, maxSkew: 2, whenUnsatisfiable: DoNotSchedule}]
+  priorityClassName: searches-first
+  annotations: {team.example.com/owner: search}
+  env: [{name: A, value: b}]
 cdnApi: {variantSizes: [64, 128]}
 frontend: {replicas: 2, labels: {team: search}}
 queue: {type: External, external: {url: "tls://nats.db:4222", credentialsSecretRef: {name: nats}, tls: {caSecretRef: {name: ca}}}}
@@ -117,7 +127,17 @@ index: {type: External, external: {url: "https://milvus.db:19530", database: pho
 objectStore:
   type: External
   external: {endpoint: "https://s3.example.com", region: eu-central-1, bucket: photos, prefix: prod/, credentialsSecretRef: {name: s3}}
-ingress: {className: nginx, host: photos.example.com, tlsSecretName: photos-tls}
+ingress:
+  className: nginx
+  host: photos.example.com
+  tlsSecretName: photos-tls
+  annotations: {cert-manager.io/cluster-issuer: letsencrypt, nginx.ingress.kubernetes.io/proxy-body-size: 60m}
+check:
+  resources: {requests: {cpu: 10m, memory: 64Mi}, limits: {memory: 1Gi}}
+  nodeSelector: {disk: slow}
+  tolerations: [{key: dedicated, operator: Exists, effect: NoSchedule}]
+  priorityClassName: batch
+  env: [{name: IMAGESEARCH_LOG__FILTER, value: debug}]
 observability: {traces: {endpoint: "http://alloy.monitoring:4317", sampleRatio: "0.1"}}
 "#;
 
@@ -141,16 +161,44 @@ fn three_queue_servers_and_seaweedfs() {
 
 #[test]
 fn a_gateway() {
-    let objects =
-        built("{ingress: {type: Gateway, host: photos.example.com, parentRefs: [{name: public, namespace: edge}]}}");
+    let objects = built(
+        "{ingress: {type: Gateway, host: photos.example.com, annotations: {team: search}, \
+         parentRefs: [{name: public, namespace: edge, sectionName: https}, {name: private}]}}",
+    );
     let route = objects.iter().find(|object| object["kind"] == "HTTPRoute").unwrap();
     insta::assert_snapshot!(serde_saphyr::to_string(route).unwrap());
 }
 
+const FETCHED: &str = r#"
+model:
+  source: hf://org/model@1
+  tokenSecretRef: {name: hub, key: token}
+  fetch:
+    nodeSelector: {disk: fast}
+    tolerations: [{key: dedicated, operator: Exists}]
+    priorityClassName: batch
+    env: [{name: HTTPS_PROXY, value: "http://proxy:3128"}]
+    resources: {requests: {cpu: "1", memory: 1Gi}, limits: {memory: 4Gi}}
+imagePullSecrets: [{name: registry}]
+"#;
+
+#[test]
+fn a_model_that_is_fetched() {
+    let objects = built(FETCHED);
+    let job = objects.iter().find(|object| object["kind"] == "Job").unwrap();
+    insta::assert_snapshot!(serde_saphyr::to_string(job).unwrap());
+}
+
+#[test]
+fn another_node_for_the_fetch_makes_no_other_model() {
+    let plain = "{model: {source: 'hf://org/model@1', tokenSecretRef: {name: hub, key: token}}}";
+    let [one, other] = [FETCHED, plain].map(|spec| validated(spec, &observed()).unwrap().model);
+    assert_eq!((one.job, one.wanted), (other.job, other.wanted));
+}
+
 /// Every pod of every form, with the name of what makes it.
 fn pods() -> Vec<(String, PodTemplateSpec)> {
-    let specs =
-        ["{}", PRODUCTION, SEAWEEDFS, "{model: {source: 'hf://org/model@1', tokenSecretRef: {name: hub, key: token}}}"];
+    let specs = ["{}", PRODUCTION, SEAWEEDFS, FETCHED];
     let mut pods = Vec::new();
     for object in specs.into_iter().flat_map(built) {
         let name = format!("{} {}", object["kind"], object["metadata"]["name"]);
@@ -266,6 +314,32 @@ fn a_secret_that_is_not_there_is_named() {
 }
 
 #[test]
+fn what_pods_would_not_start_with_is_refused_by_its_field() {
+    let refused = |spec: &str| validated(spec, &observed()).unwrap_err()[0].to_string();
+    for network in ["fd00::1::/8", "10.1.0.0/33", "fd00::/129", "10.1.0.0", "10.1.0.0/", "ten/8", "10.1.0.0/+8"] {
+        assert_eq!(
+            refused(&format!("{{ingestWorker: {{allowNetworks: ['{network}']}}}}")),
+            format!("spec.ingestWorker.allowNetworks: {network:?} is not a network such as 10.1.0.0/16 or fd00::/8")
+        );
+    }
+    for network in ["10.1.0.0/16", "0.0.0.0/0", "10.1.2.3/32", "fd00::/8", "::/0", "::ffff:10.0.0.0/104"] {
+        assert!(validated(&format!("{{ingestWorker: {{allowNetworks: ['{network}']}}}}"), &observed()).is_ok());
+    }
+    let filter = refused("{observability: {logFilter: 'verbos'}}");
+    assert!(filter.starts_with("spec.observability.logFilter: \"verbos\" is no level"), "{filter}");
+}
+
+/// A server with another one could not talk to those that have not rolled yet.
+#[test]
+fn a_rotation_leaves_the_password_of_the_servers_among_themselves() {
+    let credentials = |spec: &str| validated(spec, &observed()).unwrap().queue.managed.unwrap().credentials;
+    let rotated = credentials("{queue: {managed: {replicas: 3}}, rotateCredentials: next}");
+    assert_eq!(rotated.get("route-password"), "proute");
+    assert_ne!(rotated.get("password"), "pqueue");
+    assert_eq!(rotated.previous("password"), Some("pqueue"));
+}
+
+#[test]
 fn the_index_waits_for_the_object_store() {
     let mut starting = observed();
     starting.stateful_sets.clear();
@@ -306,8 +380,7 @@ fn what_is_retained_has_no_owner() {
 fn long_names_make_legal_children() {
     let mut long = resource("{}");
     long.metadata.name = Some("p".repeat(63));
-    let defaults = Arc::new(Arguments::parse_from(["operator"]).defaults);
-    let stack = validate::stack(&long, &Observed::default(), &defaults).unwrap().unwrap();
+    let stack = validate::stack(&long, &Observed::default(), &defaults()).unwrap().unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for child in apply::in_order(build::children(&stack)) {
         let name = child.object.name_any();

@@ -1,12 +1,15 @@
 //! From what was written to what was meant. The API server has refused what schema and rules can refuse; here is what only
 //! the cluster knows (a Secret that is named and not there), and what a schema can't read.
 
-use std::sync::Arc;
+mod secrets;
+
+use std::{net::IpAddr, sync::Arc};
 
 use kube::{Resource, ResourceExt};
+use shared::telemetry::LogFilter;
 
 use super::{
-    credentials::{self, Entries},
+    credentials::{self, Entry},
     defaults::Defaults,
     error::ReconcileError,
     fetch::Observed,
@@ -14,7 +17,7 @@ use super::{
     progress, quantity,
     stack::{
         Auth, HorizontalScale, HttpRole, Index, Key, ManagedObjectStore, ManagedQueue, Model, ObjectStore, Queue,
-        Repair, Replicas, SecretSource, Server, Stack, Tls, Worker, service_host,
+        Repair, Replicas, Server, Stack, Tls, Worker, service_host,
     },
     volumes,
 };
@@ -103,8 +106,9 @@ impl Reader<'_> {
             ingress: self.ingress(),
             repair: self.repair(),
             check_schedule: Some(spec.check.schedule.clone()).filter(|schedule| !schedule.is_empty()),
+            check_pod: spec.check.pod.clone(),
             traces: spec.observability.traces.clone(),
-            log_filter: spec.observability.log_filter.clone(),
+            log_filter: self.log_filter(),
             network_policies: spec.network_policy == crd::NetworkPolicyMode::Enforced,
             pod_monitors: spec.observability.pod_monitors == crd::PodMonitors::Auto && self.observed.knows_pod_monitors,
             knows_pod_monitors: self.observed.knows_pod_monitors,
@@ -170,7 +174,10 @@ impl Reader<'_> {
         };
         let credentials = self.generated(
             "objectstore-credentials",
-            &[("access-key-id", credentials::identifier), ("secret-access-key", credentials::password)],
+            &[
+                Entry::rotated("access-key-id", credentials::identifier),
+                Entry::rotated("secret-access-key", credentials::password),
+            ],
         )?;
         Ok(ObjectStore {
             endpoint: Some(format!("http://{}:{OBJECT_STORE_PORT}", self.host(Component::ObjectStore))),
@@ -215,10 +222,12 @@ impl Reader<'_> {
         let credentials = self.generated(
             "queue-credentials",
             &[
-                ("user", credentials::identifier),
-                ("password", credentials::password),
-                ("operator-password", credentials::password),
-                ("route-password", credentials::password),
+                Entry::rotated("user", credentials::identifier),
+                Entry::rotated("password", credentials::password),
+                Entry::rotated("operator-password", credentials::password),
+                // A cluster lets in one user: a server with a new password would not reach those that have not rolled yet,
+                // and never be ready, so that they never would.
+                Entry::lasting("route-password", credentials::password),
             ],
         )?;
         Ok(Queue {
@@ -274,14 +283,16 @@ impl Reader<'_> {
     }
 
     fn model(&mut self) -> Model {
-        let wanted = self.resource.spec.model.clone();
+        let mut wanted = self.resource.spec.model.clone();
+        // Another node for the pod that fetches it makes no other model.
+        let pod = wanted.fetch.take().unwrap_or_default();
         let token = wanted.token_secret_ref.clone().and_then(|secret| {
             let reference = crd::SecretRef { name: secret.name.clone() };
             let source = self.secret("spec.model.tokenSecretRef", Some(&reference), &[&[secret.key.as_str()]])?;
             Some((secret, source.entries))
         });
         let job = progress::model_job(&self.resource.name_any(), &wanted, self.repair().as_ref());
-        let mut model = Model { wanted, token, job, stored: true };
+        let mut model = Model { wanted, token, pod, job, stored: true };
         if model.is_fetched() {
             model.stored = progress::model_is_stored(self.observed, &self.resource.name_any(), &model);
         }
@@ -296,7 +307,7 @@ impl Reader<'_> {
             for key in &spec.keys {
                 let source = self.generated(
                     &format!("key-{}", key.name),
-                    &[("key", credentials::api_key), ("created", credentials::now)],
+                    &[Entry::rotated("key", credentials::api_key), Entry::rotated("created", credentials::now)],
                 )?;
                 keys.push(Key { name: key.name.clone(), scopes: key.scopes.clone(), entries: source.entries });
             }
@@ -312,6 +323,10 @@ impl Reader<'_> {
             self.fault(field, format!("{:?} is not a time span such as 60s", scaling.scale_down_delay));
             std::time::Duration::ZERO
         });
+        for network in spec.allow_networks.iter().filter(|network| !is_network(network)) {
+            let message = format!("{network:?} is not a network such as 10.1.0.0/16 or fd00::/8");
+            self.fault("spec.ingestWorker.allowNetworks", message);
+        }
         Worker {
             scaling: autoscaler::Settings {
                 mode: scaling.mode,
@@ -326,45 +341,12 @@ impl Reader<'_> {
         }
     }
 
-    fn tls(&mut self, field: &str, tls: Option<&crd::Tls>) -> Tls {
-        let Some(tls) = tls else { return Tls::default() };
-        Tls {
-            ca: self.secret(&format!("{field}.caSecretRef"), tls.ca_secret_ref.as_ref(), &[&["ca.crt"]]),
-            certificate: self.secret(
-                &format!("{field}.certificateSecretRef"),
-                tls.certificate_secret_ref.as_ref(),
-                &[&["tls.crt", "tls.key"]],
-            ),
+    fn log_filter(&mut self) -> Option<String> {
+        let filter = self.resource.spec.observability.log_filter.clone()?;
+        if let Err(invalid) = LogFilter::new(&filter) {
+            self.fault("spec.observability.logFilter", invalid.to_string());
         }
-    }
-
-    /// A Secret that the spec names, with one of these sets of entries.
-    fn secret(&mut self, field: &str, reference: Option<&crd::SecretRef>, sets: &[&[&str]]) -> Option<SecretSource> {
-        let name = &reference?.name;
-        let Some(secret) = self.observed.secrets.get(name) else {
-            self.faults.push(Fault {
-                field: field.to_owned(),
-                message: format!("the Secret {name:?} is not there"),
-                waiting: true,
-            });
-            return None;
-        };
-        let found = credentials::clear(secret);
-        let Some(set) = sets.iter().find(|set| set.iter().all(|entry| found.contains_key(*entry))) else {
-            let wanted: Vec<String> = sets.iter().map(|set| set.join(" and ")).collect();
-            let message = format!("the Secret {name:?} needs {}", wanted.join(", or "));
-            self.faults.push(Fault { field: field.to_owned(), message, waiting: true });
-            return None;
-        };
-        let entries = set.iter().map(|entry| ((*entry).to_owned(), found[*entry].clone()));
-        Some(SecretSource { name: name.clone(), entries: Entries(entries.collect()) })
-    }
-
-    /// A Secret that the operator makes.
-    fn generated(&self, suffix: &str, entries: &[credentials::Entry<'_>]) -> Result<SecretSource, ReconcileError> {
-        let name = names::child(&self.resource.name_any(), suffix);
-        let entries = credentials::keep_or_make(self.observed.secrets.get(&name), self.rotation(), entries)?;
-        Ok(SecretSource { name, entries })
+        Some(filter)
     }
 
     fn bytes(&mut self, field: &str, text: &str) -> u64 {
@@ -404,6 +386,17 @@ fn http_role(role: &crd::HttpRole) -> HttpRole {
         },
     );
     HttpRole { replicas, pod: role.pod.clone() }
+}
+
+/// An address with the length of its prefix, as workers read it.
+fn is_network(text: &str) -> bool {
+    let Some((address, prefix)) = text.split_once('/') else { return false };
+    let longest = match address.parse() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    prefix.bytes().all(|byte| byte.is_ascii_digit()) && prefix.parse::<u8>().is_ok_and(|prefix| prefix <= longest)
 }
 
 /// Which stack names which Secret, for whoever hears that one changed.

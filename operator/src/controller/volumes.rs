@@ -58,14 +58,10 @@ pub(crate) fn repair(stack: &str, known: &BTreeMap<String, String>, observed: &O
         return None;
     }
     let job = names::child(stack, &format!("repair-{}", &hash::of(&replaced)[..8]));
-    let status = observed.jobs.get(&job).and_then(|job| job.status.as_ref());
-    let has_failed = || {
-        let conditions = status.and_then(|status| status.conditions.as_ref());
-        conditions.into_iter().flatten().any(|condition| condition.type_ == "Failed" && condition.status == "True")
-    };
-    let state = if status.is_some_and(|status| status.succeeded.unwrap_or(0) > 0) {
+    let found = observed.jobs.get(&job);
+    let state = if found.is_some_and(progress::has_succeeded) {
         RepairState::Ended
-    } else if has_failed() {
+    } else if found.and_then(progress::given_up).is_some() {
         RepairState::Failed
     } else if observed.stateful_sets.values().all(|set| progress::is_serving(Some(set))) {
         RepairState::Running

@@ -8,6 +8,8 @@ mod operations;
 mod roles;
 mod status;
 mod stores;
+#[cfg(test)]
+mod tests;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::{CustomResource, CustomResourceExt, KubeSchema};
@@ -105,7 +107,8 @@ pub struct ImageSearchStackSpec {
     /// Who may do what.
     #[serde(default)]
     pub auth: Auth,
-    /// Any text; another one makes new passwords and API keys wherever the operator made them.
+    /// Any text; another one makes new passwords and API keys wherever the operator made them. The one by which servers of a
+    /// queue know each other stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub rotate_credentials: Option<String>,

@@ -6,6 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Pod;
+
 /// The name of a Secret in the stack's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
@@ -38,10 +40,26 @@ pub struct Model {
     pub source: String,
     /// SHA-256 of files of the model, by their path; or that of the archive, as `archive`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "checksums_schema")]
+    #[x_kube(
+        validation = Rule::new("self.all(file, self[file].matches('^[0-9a-fA-F]{64}$'))")
+            .message("each checksum must be 64 hexadecimal digits"),
+        validation = Rule::new("!('archive' in self) || size(self) == 1")
+            .message("archive stands alone: it holds all files"),
+    )]
     pub sha256: BTreeMap<String, String>,
     /// A token for the model hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_secret_ref: Option<SecretKeyRef>,
+    /// The pod that fetches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<Pod>,
+}
+
+fn checksums_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object", "maxProperties": 256, "additionalProperties": { "type": "string", "maxLength": 64 },
+    })
 }
 
 fn bundled() -> String {
@@ -50,6 +68,6 @@ fn bundled() -> String {
 
 impl Default for Model {
     fn default() -> Self {
-        Self { source: bundled(), sha256: BTreeMap::new(), token_secret_ref: None }
+        Self { source: bundled(), sha256: BTreeMap::new(), token_secret_ref: None, fetch: None }
     }
 }

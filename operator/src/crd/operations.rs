@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Pod;
+
 /// How the page is reached from outside of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -137,11 +139,13 @@ pub struct Check {
     #[serde(default = "nightly")]
     #[schemars(length(max = 100))]
     pub schedule: String,
+    #[serde(flatten)]
+    pub pod: Pod,
 }
 
 impl Default for Check {
     fn default() -> Self {
-        Self { schedule: nightly() }
+        Self { schedule: nightly(), pod: Pod::default() }
     }
 }
 

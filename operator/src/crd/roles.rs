@@ -28,12 +28,14 @@ pub struct Toleration {
     pub key: Option<String>,
     /// `Exists` or `Equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Exists", "Equal"]))]
     pub operator: Option<String>,
     /// Value of the taint, with `Equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`; all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["NoSchedule", "PreferNoSchedule", "NoExecute"]))]
     pub effect: Option<String>,
     /// How long a pod stays on a node that got the taint, with `NoExecute`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,6 +150,11 @@ pub struct IngestApi {
     pub http: HttpRole,
 }
 
+/// IPv4 to the letter. Of IPv6 the shape alone, since a pattern can't count what `::` stands for: the operator reads the rest.
+const NETWORKS: &str = "self.all(network, network.matches(\
+    '^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$') \
+    || network.matches('^[0-9a-fA-F:]*:[0-9a-fA-F:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$'))";
+
 /// Decodes, embeds and indexes what was uploaded.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -157,6 +164,8 @@ pub struct IngestWorker {
     pub autoscaling: LagAutoscaling,
     /// Networks inside of which images may be fetched by URL although they are private, such as `10.1.0.0/16`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 43)))]
+    #[x_kube(validation = Rule::new(NETWORKS).message("each must be a network such as 10.1.0.0/16 or fd00::/8"))]
     pub allow_networks: Vec<String>,
     #[serde(flatten)]
     pub pod: Pod,
@@ -219,13 +228,17 @@ impl Default for LagAutoscaling {
     }
 }
 
+/// Each larger than all before it.
+const ASCENDING: &str = "self.isSorted() && self.all(size, self.exists_one(same, same == size))";
+
 /// Serves pictures and resized copies of them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CdnApi {
-    /// Sizes in pixels that a wanted width or height is snapped up to.
+    /// Sizes in pixels that a wanted width or height is snapped up to, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), inner(range(min = 1)))]
+    #[x_kube(validation = Rule::new(ASCENDING).message("sizes must be ascending, none twice"))]
     pub variant_sizes: Vec<i32>,
     #[serde(flatten)]
     pub http: HttpRole,

@@ -14,6 +14,10 @@ pub struct ImageSearchStackStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The generation of the spec that everything was last brought to. It stays behind while the stack is paused or the spec is
+    /// refused, while a model is fetched, and while a child can't be applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_generation: Option<i64>,
     /// How the stack is, as a whole and by component.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -70,6 +74,11 @@ impl Condition {
             reason: reason.to_owned(),
             message: message.into(),
         }
+    }
+
+    /// Whether it is the one that says that the whole stack is ready.
+    pub fn is_ready(&self) -> bool {
+        self.r#type == condition::READY && self.status == ConditionStatus::True
     }
 }
 

@@ -39,6 +39,10 @@ const STORAGE_GROWS_MESSAGE: &str = "managed.storage can't shrink";
 const SAME_CLASS: &str = "(has(self.managed) && has(self.managed.storageClassName) ? self.managed.storageClassName : '') == \
     (has(oldSelf.managed) && has(oldSelf.managed.storageClassName) ? oldSelf.managed.storageClassName : '')";
 const SAME_CLASS_MESSAGE: &str = "managed.storageClassName can't be changed: a volume stays where it is";
+const SAME_REPLICAS: &str = "(has(self.managed) ? self.managed.replicas : 1) == \
+    (has(oldSelf.managed) ? oldSelf.managed.replicas : 1)";
+const SAME_REPLICAS_MESSAGE: &str = "managed.replicas can't be changed: a server that joins a cluster, or leaves it, loses the \
+    jobs that it keeps; make a second stack and move with `imagesearch export` and `import`";
 
 /// Certificates for an external store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +64,8 @@ pub struct Tls {
     validation = Rule::new(SAME_TYPE).message(SAME_TYPE_MESSAGE).field_path(".type"),
     validation = Rule::new(storage_grows!("10Gi")).message(STORAGE_GROWS_MESSAGE),
     validation = Rule::new(SAME_CLASS).message(SAME_CLASS_MESSAGE),
+    // NATS takes streams that its cluster doesn't know for orphans and deletes them.
+    validation = Rule::new(SAME_REPLICAS).message(SAME_REPLICAS_MESSAGE),
 )]
 pub struct Queue {
     /// `Managed`: run by the operator. `External`: somebody else's. Never changes.
@@ -85,7 +91,7 @@ pub struct ManagedQueue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub image: Option<String>,
-    /// 1 server, or 3 that survive the loss of one.
+    /// 1 server, or 3 that survive the loss of one. Never changes.
     #[serde(default = "one")]
     #[schemars(extend("enum" = [1, 3]))]
     pub replicas: i32,

@@ -140,6 +140,8 @@ pub(crate) fn service(stack: &Stack, component: Component, ports: &[(&str, u16)]
     Service {
         metadata: meta::owned(stack, component),
         spec: Some(ServiceSpec {
+            // What is left out stays as somebody else has set it, a LoadBalancer too.
+            type_: Some("ClusterIP".into()),
             selector: Some(names::selector_labels(&stack.name, component)),
             ports: Some(ports.iter().map(|(name, port)| service_port(name, *port)).collect()),
             ..ServiceSpec::default()

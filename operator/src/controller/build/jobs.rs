@@ -28,12 +28,12 @@ pub(crate) fn fetch_model(stack: &Stack) -> Option<Job> {
     if !stack.model.is_fetched() {
         return None;
     }
-    let mut template = template(stack, Component::Model, &["model", "fetch"]);
-    // Whoever looks for the reason finds the pod that failed.
-    restart(&mut template, "Never");
+    let mut template = template(stack, Component::Model, &["model", "fetch"], &stack.model.pod);
+    // Until it works: a hub that is away comes back, and a token that is wrong is replaced in its Secret.
+    restart(&mut template, "OnFailure");
     Some(Job {
         metadata: meta::owned_as(stack, Component::Model, stack.model.job.clone()),
-        spec: Some(JobSpec { backoff_limit: Some(6), template, ..JobSpec::default() }),
+        spec: Some(JobSpec { backoff_limit: Some(i32::MAX), template, ..JobSpec::default() }),
         ..Job::default()
     })
 }
@@ -75,17 +75,17 @@ pub(crate) fn check(stack: &Stack) -> Option<CronJob> {
 }
 
 fn check_template(stack: &Stack) -> PodTemplateSpec {
-    let mut template = template(stack, Component::Check, &["check", "--repair"]);
+    let mut template = template(stack, Component::Check, &["check", "--repair"], &stack.check_pod);
+    // Whoever looks for the reason finds the pod that failed.
     restart(&mut template, "Never");
     template
 }
 
-fn template(stack: &Stack, component: Component, command: &[&str]) -> PodTemplateSpec {
+fn template(stack: &Stack, component: Component, command: &[&str], wishes: &crd::Pod) -> PodTemplateSpec {
     let mut mounts = settings::mounts(stack, component);
     if let Some((reference, _)) = stack.model.token.as_ref().filter(|_| component == Component::Model) {
         mounts = mounts.secret("model-token", &reference.name, settings::MODEL_TOKEN_FOLDER);
     }
-    let wishes = crd::Pod::default();
     pod::template(
         stack,
         Parts {
@@ -98,7 +98,7 @@ fn template(stack: &Stack, component: Component, command: &[&str]) -> PodTemplat
             mounts,
             probes: Probes::default(),
             resources: pod::resources("50m", "256Mi", "2Gi"),
-            wishes: &wishes,
+            wishes,
             annotations: BTreeMap::new(),
             service_account: stack.child_named("roles"),
             grace_s: 30,

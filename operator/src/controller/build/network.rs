@@ -26,7 +26,7 @@ const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
 const ROUTE_PORT: u16 = 6222;
 
 /// Networks that are not the internet (RFC 6890 and what clouds keep there).
-const PRIVATE_V4: [&str; 9] = [
+const PRIVATE_V4: [&str; 10] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
@@ -36,6 +36,7 @@ const PRIVATE_V4: [&str; 9] = [
     "192.0.0.0/24",
     "192.168.0.0/16",
     "198.18.0.0/15",
+    "240.0.0.0/4",
 ];
 const PRIVATE_V6: [&str; 4] = ["::1/128", "64:ff9b::/96", "fc00::/7", "fe80::/10"];
 

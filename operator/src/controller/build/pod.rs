@@ -190,6 +190,8 @@ fn container(parts: Parts<'_>) -> Container {
         name: parts.component.label().to_owned(),
         image: Some(parts.image),
         image_pull_policy: Some("IfNotPresent".into()),
+        // Why a container ended is then in its status, and in ours.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         command: parts.command,
         args: Some(parts.args),
         env: Some(parts.env.into_iter().chain(further).collect()),

@@ -109,6 +109,7 @@ fn peers(stack: &Stack, component: Component, ports: &[(&str, u16)]) -> Service 
     Service {
         metadata: meta::owned_as(stack, component, peers_name(stack, component)),
         spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".into()),
             cluster_ip: Some("None".into()),
             // They have to find each other before they are ready.
             publish_not_ready_addresses: Some(true),

@@ -5,6 +5,8 @@ import pathlib
 import ssl
 import urllib.request
 
+STACKS = "/apis/imagesearch.dev/v1alpha1/namespaces/default/imagesearchstacks"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1/validatingadmission"
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
@@ -22,7 +24,26 @@ class Cluster:
             return json.load(answer)
 
     def create(self, path, body, content_type="application/json"):
-        request = urllib.request.Request(self.url + path, body, {"content-type": content_type}, method="POST")
+        return self._send("POST", path, body, content_type)
+
+    def delete_stack(self):
+        self._send("DELETE", f"{STACKS}/photos")
+
+    def deny_services(self):
+        """From now on, whoever writes a Service is refused."""
+        rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["services"]}
+        spec = {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": "false", "message": "no Service is taken"}]}
+        self.create(f"{ADMISSION}policies", json.dumps({"metadata": {"name": "deny"}, "spec": spec}).encode())
+        binding = {"policyName": "deny", "validationActions": ["Deny"]}
+        self.create(f"{ADMISSION}policybindings", json.dumps({"metadata": {"name": "deny"}, "spec": binding}).encode())
+
+    def allow_services(self):
+        """Takes `deny_services` back."""
+        for kind in ("policybindings", "policies"):
+            self._send("DELETE", f"{ADMISSION}{kind}/deny")
+
+    def _send(self, method, path, body=None, content_type="application/json"):
+        request = urllib.request.Request(self.url + path, body, {"content-type": content_type}, method=method)
         with urllib.request.urlopen(request, context=self.tls, timeout=20) as answer:
             return json.load(answer)
 
@@ -46,6 +67,5 @@ class Cluster:
             "metadata": {"name": "photos"},
             "spec": {name: {"type": "External", "external": settings} for name, settings in external.items()},
         }
-        path = "/apis/imagesearch.dev/v1alpha1/namespaces/default/imagesearchstacks"
         # The kind is served a moment after its definition is taken.
-        return path, json.dumps(stack).encode()
+        return STACKS, json.dumps(stack).encode()

@@ -1,5 +1,6 @@
 """What people and programs do to image search, faults among it: uploads, searches, pictures, URLs of every kind."""
 
+import http.client
 import http.server
 import json
 import pathlib
@@ -47,6 +48,8 @@ class Load:
         self.stopped = threading.Event()
         self.rounds = 0
         self.first_image = None
+        # Whether the other site answers some with 500.
+        self.breaks = True
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -60,7 +63,8 @@ class Load:
             try:
                 self._round(photos[self.rounds % len(photos)])
                 self.rounds += 1
-            except OSError:
+            # An answer that breaks off is neither whole HTTP nor whole JSON.
+            except (OSError, http.client.HTTPException, ValueError):
                 time.sleep(0.2)
 
     def _round(self, photo):
@@ -68,7 +72,7 @@ class Load:
         image_id = self._upload(photo.name, photo_bytes)
         self._upload("damaged.jpg", photo_bytes[:200] + str(self.rounds).encode())
         self._upload("no-image.txt", b"hello")
-        urls = [f"{self.site}/{path}-{self.rounds}" for path in ("picture", "broken", "missing")]
+        urls = [f"{self.site}/{path}-{self.rounds}" for path in ("picture", "missing") + ("broken",) * self.breaks]
         self.send("POST", "/api/v1/ingest", json.dumps({"urls": urls}).encode(), "application/json")
         for text in TEXTS:
             self.send("GET", "/api/v1/image/search?" + urllib.parse.urlencode({"text": text}))

@@ -56,6 +56,10 @@ class Prometheus:
         except urllib.error.HTTPError as error:
             raise SystemExit(f"{path} {parameters}: {error.read().decode()}") from error
 
+    def alerts(self, name):
+        """The states of the alerts of that name."""
+        return {alert["state"] for alert in self.get("alerts")["alerts"] if alert["labels"]["alertname"] == name}
+
     def has_data(self, expression, started):
         """Whether a query gives any number at all since then."""
         found = self.get("query_range", query=expression, start=started, end=time.time(), step=2)["result"]

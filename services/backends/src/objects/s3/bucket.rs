@@ -11,7 +11,10 @@ use aws_sdk_s3::{
         retry::{ClassifyRetry, RetryAction},
     },
     error::{ProvideErrorMetadata, SdkError},
-    operation::{get_object::GetObjectError, head_object::HeadObjectError, put_object::PutObjectError},
+    operation::{
+        abort_multipart_upload::AbortMultipartUploadError, get_object::GetObjectError, head_object::HeadObjectError,
+        put_object::PutObjectError,
+    },
     primitives::{ByteStream, DateTime},
     types::ServerSideEncryption,
 };
@@ -190,10 +193,15 @@ impl Bucket {
         deleted.map(drop).map_err(|error| self.fault(path, error))
     }
 
-    /// Ends a multipart upload without an object.
+    /// Ends a multipart upload without an object, unless it has ended already.
     pub(super) async fn abort(&self, path: &str, upload_id: &str) -> Result<(), ObjectError> {
         let request = self.client.abort_multipart_upload().bucket(&self.name).key(path).upload_id(upload_id);
-        request.send().await.map(drop).map_err(|error| self.fault(path, error))
+        match request.send().await {
+            Ok(_) => Ok(()),
+            // Several processes sweep one bucket.
+            Err(error) if error.as_service_error().is_some_and(AbortMultipartUploadError::is_no_such_upload) => Ok(()),
+            Err(error) => Err(self.fault(path, error)),
+        }
     }
 
     /// Writes a few bytes aside, and reads them back.

@@ -5,6 +5,7 @@ mod bucket;
 mod connection;
 mod fault;
 mod folder;
+mod leftovers;
 mod listing;
 mod opening;
 mod part;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use camino::Utf8Path;
 use futures::stream::BoxStream;
 use shared::config;
+use tokio::task::JoinHandle;
 
 pub use self::folder::S3Folder;
 use self::{bucket::Bucket, staged::S3Staged};
@@ -24,17 +26,27 @@ use super::{ETag, ObjectError, ObjectInfo, ObjectKey, ObjectStore, ObjectStream,
 
 pub struct S3Store {
     bucket: Arc<Bucket>,
+    /// Ends with the store.
+    sweeper: JoinHandle<()>,
 }
 
 impl S3Store {
     /// Opens the store: finds or makes the bucket, and makes sure that conditional writes hold. What uploads that died have
-    /// left for more than a day is removed meanwhile. Parts of uploads that are being filled wait in `folder`, which is made
-    /// when the first one needs it.
+    /// left for more than a day is removed from then on. Parts of uploads that are being filled wait in `folder`, which is
+    /// made when the first one needs it.
     ///
     /// # Errors
     /// `Unavailable` when the store can't be reached, refuses, has no such bucket, or ignores conditions.
     pub async fn open(config: &config::S3, folder: &Utf8Path) -> Result<Self, ObjectError> {
-        Ok(Self { bucket: opening::open(config, folder).await? })
+        let bucket = opening::open(config, folder).await?;
+        let sweeper = tokio::spawn(leftovers::keep_removing(bucket.clone(), leftovers::AGE, leftovers::EVERY));
+        Ok(Self { bucket, sweeper })
+    }
+}
+
+impl Drop for S3Store {
+    fn drop(&mut self) {
+        self.sweeper.abort();
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is done once, before the store is used: the bucket, the proof that conditions hold, and old leftovers.
+//! What is done once, before the store is used: the bucket, and the proof that conditions hold.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,6 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use camino::Utf8Path;
 use futures::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
 use shared::config::S3;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -21,20 +20,11 @@ use crate::objects::{ETag, ObjectError, PutCondition};
 const RACERS: usize = 4;
 /// Parts of uploads that are in memory at once, to be sent.
 const SENDING_BYTES: u64 = 16 << 20;
-const LEFT_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// Leftovers that one start looks at, of each kind; the next one goes on.
-const MAX_PAGES: usize = 10;
 
 pub(super) async fn open(config: &S3, folder: &Utf8Path) -> Result<Arc<Bucket>, ObjectError> {
     let bucket = Arc::new(bucket_of(config, folder).await?);
     find_or_make(&bucket, config).await?;
     prove_conditions(&bucket).await?;
-    let swept = bucket.clone();
-    tokio::spawn(async move {
-        if let Err(error) = remove_leftovers(&swept, Timestamp::now() - LEFT_AFTER).await {
-            tracing::warn!(%error, "what earlier uploads left could not be removed; the next start tries again");
-        }
-    });
     Ok(bucket)
 }
 
@@ -128,53 +118,4 @@ async fn race(bucket: &Bucket, path: &str, condition: &PutCondition) -> Result<O
     let racers = (0..RACERS).map(|_| bucket.put(path, Bytes::from(Uuid::new_v4().to_string()), condition));
     let mut taken: Vec<_> = try_join_all(racers).await?.into_iter().flatten().collect();
     Ok(taken.pop().filter(|_| taken.is_empty()))
-}
-
-/// Removes what uploads that died before that time have left.
-pub(super) async fn remove_leftovers(bucket: &Bucket, before: Timestamp) -> Result<(), ObjectError> {
-    remove_staged(bucket, before).await?;
-    abort_uploads(bucket, before).await
-}
-
-async fn remove_staged(bucket: &Bucket, before: Timestamp) -> Result<(), ObjectError> {
-    let folder = bucket.staging();
-    let mut after = None;
-    for _ in 0..MAX_PAGES {
-        let request =
-            bucket.client.list_objects_v2().bucket(&bucket.name).prefix(&folder).set_start_after(after.take());
-        let page = request.send().await.map_err(|error| bucket.fault(&folder, error))?;
-        for object in page.contents() {
-            let Some(path) = object.key() else { continue };
-            if object.last_modified().is_some_and(|time| time.secs() < before.as_second()) {
-                bucket.delete(path).await?;
-            }
-            after = Some(path.to_owned());
-        }
-        if !page.is_truncated.unwrap_or(false) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-async fn abort_uploads(bucket: &Bucket, before: Timestamp) -> Result<(), ObjectError> {
-    let (mut key_marker, mut upload_id_marker) = (None, None);
-    for _ in 0..MAX_PAGES {
-        let request = bucket.client.list_multipart_uploads().bucket(&bucket.name).prefix(&bucket.prefix);
-        let request = request.set_key_marker(key_marker).set_upload_id_marker(upload_id_marker);
-        let page = request.send().await.map_err(|error| bucket.fault(&bucket.prefix, error))?;
-        for upload in page.uploads() {
-            let (Some(path), Some(upload_id)) = (upload.key(), upload.upload_id()) else { continue };
-            let is_old = upload.initiated().is_some_and(|time| time.secs() < before.as_second());
-            // A bucket may be shared, so what is no object of ours is let be.
-            if is_old && bucket.key(path).is_some() {
-                bucket.abort(path, upload_id).await?;
-            }
-        }
-        if !page.is_truncated.unwrap_or(false) {
-            break;
-        }
-        (key_marker, upload_id_marker) = (page.next_key_marker, page.next_upload_id_marker);
-    }
-    Ok(())
 }

@@ -125,6 +125,35 @@ fn settings_of_stores_that_contradict_each_other_are_told() {
     }
 }
 
+/// A server takes many of them for "no limit", or refuses them for ever while a process waits for it.
+#[test]
+fn numbers_that_a_store_would_misread_are_refused() {
+    let stores = "queue: {type: jetstream}\nindex: {type: milvus}\n";
+    let variable = |key: &str| format!("IMAGESEARCH_{}", key.replace('.', "__").to_uppercase());
+    let told = |yaml: &str, key: &str, value: u64| texts(&problems(yaml, &[(&variable(key), &value.to_string())]));
+    let (count, seconds, parameter) = (i64::MAX.unsigned_abs(), 9_223_372_036, 2_147_483_647);
+    for (key, least, most) in [
+        ("queue.max_jobs", 1, count),
+        ("queue.keep_tasks", 1, count),
+        ("queue.keep_tasks_for_s", 1, seconds),
+        ("queue.duplicate_window_s", 1, seconds),
+        ("index.hnsw_m", 2, 2048),
+        ("index.hnsw_ef_construction", 1, parameter),
+        ("index.hnsw_ef", 1, parameter),
+        ("index.replicas", 1, parameter),
+    ] {
+        for value in [least - 1, most + 1] {
+            assert_eq!(told(stores, key, value), [format!("{key}: must lie between {least} and {most}")], "{value}");
+        }
+        for value in [least, most] {
+            load(stores, &[(&variable(key), &value.to_string())]).unwrap();
+        }
+    }
+    for key in ["queue.max_jobs", "queue.keep_tasks"] {
+        assert_eq!(told("", key, 0), [format!("{key}: must lie between 1 and {count}")]);
+    }
+}
+
 #[test]
 fn a_secret_comes_from_a_file_and_never_shows() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! One role a process, over stores that processes share. The admin port answers at once; the role begins when its stores are
+//! One role a process, over stores that processes share. Its ports answer at once; the role begins when its stores are
 //! there, however long that takes, and outlives their restarts.
 
 use std::{net::SocketAddr, process::ExitCode};
@@ -48,17 +48,20 @@ impl Role {
 pub(crate) async fn run(role: Role, config: Config) -> anyhow::Result<ExitCode> {
     refuse_embedded(role, &config)?;
     let process = Process::start(&format!("imagesearch-{}", role.name()), &config).await?;
-    let listener = match role.listen(&config) {
-        Some(address) => Some(process.bind(role.name(), address).await?),
+    let mut parts = Parts::new();
+    let served = match role.listen(&config) {
+        Some(address) => {
+            let listener = process.bind(role.name(), address).await?;
+            Some(process.serve(&mut parts, role.name(), listener))
+        }
         None => None,
     };
-    let mut parts = Parts::new();
     let routes = tokio::select! {
         routes = open(role, &config, &process, &mut parts) => routes?,
-        () = process.shutdown.cancelled() => return Ok(ExitCode::SUCCESS),
+        () = process.shutdown.cancelled() => return process.end(parts).await,
     };
-    if let (Some(listener), Some(routes)) = (listener, routes) {
-        process.serve(&mut parts, role.name(), listener, api::alone(role.name(), routes, &process.auth));
+    if let (Some(served), Some(routes)) = (served, routes) {
+        served.open(api::alone(role.name(), routes, &process.auth));
     }
     tracing::info!(role = role.name(), "ready");
     process.run(parts).await

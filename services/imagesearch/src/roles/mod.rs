@@ -7,6 +7,7 @@ mod open_files;
 mod process;
 mod services;
 pub(crate) mod signals;
+mod starting;
 mod stock;
 mod sweeper;
 mod ui;

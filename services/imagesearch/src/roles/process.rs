@@ -1,40 +1,25 @@
 //! What every process of ours has, whatever its roles: logs, metrics, keys, signals, and an admin port that answers from
 //! the first moment and goes last.
 
-use std::{
-    process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::Router;
-use backends::stores::OpenError;
 use shared::{
     config::Config,
-    http::{self, AdminPort, Auth, Kit, Readiness},
+    http::{self, AdminPort, Auth, Kit, Readiness, Routes},
     telemetry::{self, Metrics},
 };
 use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{open_files, signals};
+use super::{
+    open_files, signals,
+    starting::{MayPass, Starting},
+};
 
 /// Between two tries while a store is away; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-const OPENING: &str = "stores and model are being opened";
-
-/// A fault that waiting may mend.
-pub(crate) trait MayPass: std::error::Error + Send + Sync + 'static {
-    fn may_pass(&self) -> bool;
-}
-
-impl MayPass for OpenError {
-    fn may_pass(&self) -> bool {
-        self.is_unavailable()
-    }
-}
 
 /// What runs until the process ends.
 pub(super) type Parts = JoinSet<anyhow::Result<()>>;
@@ -44,8 +29,7 @@ pub(super) struct Process {
     pub kit: Kit,
     pub readiness: Readiness,
     pub shutdown: CancellationToken,
-    /// What the start waits for; `None` once it is over.
-    waiting_for: Arc<Mutex<Option<String>>>,
+    starting: Starting,
     stopped: CancellationToken,
     admin: JoinHandle<Result<(), http::ServeError>>,
 }
@@ -60,12 +44,8 @@ impl Process {
         let auth = Auth::open(config)?;
         let (shutdown, stopped) = (signals::shutdown(), CancellationToken::new());
         let readiness = Readiness::new();
-        let waiting_for = Arc::new(Mutex::new(Some(OPENING.to_owned())));
-        let told = waiting_for.clone();
-        readiness.add("start", move || {
-            let waiting_for = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            async move { waiting_for.map_or(Ok(()), Err) }
-        });
+        let starting = Starting::new();
+        starting.watch(&readiness);
         let kit = Kit::new(&config.http, auth.clone(), &metrics);
         let admin = {
             let listener = http::bind("admin", config.admin.listen).await?;
@@ -74,19 +54,21 @@ impl Process {
             let port = AdminPort { metrics, readiness, log_filter, auth, draining };
             tokio::spawn(async move { http::serve_admin(listener, &limits, port, stopped).await })
         };
-        Ok(Self { auth, kit, readiness, shutdown, waiting_for, stopped, admin })
+        Ok(Self { auth, kit, readiness, shutdown, starting, stopped, admin })
     }
 
     /// Takes an address, so that a port in use is told before anything slow begins.
-    pub(super) async fn bind(&self, role: &'static str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    pub(super) async fn bind(&self, role: &'static str, address: SocketAddr) -> anyhow::Result<TcpListener> {
         self.auth.check_listen(role, address)?;
         Ok(http::bind(role, address).await?)
     }
 
-    /// Serves a role until the process ends.
-    pub(super) fn serve(&self, parts: &mut Parts, role: &'static str, listener: TcpListener, router: Router) {
-        let (kit, shutdown) = (self.kit.clone(), self.shutdown.clone());
-        parts.spawn(async move { Ok(http::serve(role, listener, router, &kit, shutdown).await?) });
+    /// Serves a role until the process ends: says that it is starting until the routes are opened.
+    pub(super) fn serve(&self, parts: &mut Parts, role: &'static str, listener: TcpListener) -> Routes {
+        let routes = Routes::starting(self.starting.router());
+        let (served, kit, shutdown) = (routes.clone(), self.kit.clone(), self.shutdown.clone());
+        parts.spawn(async move { Ok(http::serve(role, listener, served, &kit, shutdown).await?) });
+        routes
     }
 
     /// Tries until it is there, a store or a model, and says meanwhile what is waited for.
@@ -98,26 +80,27 @@ impl Process {
         loop {
             let error = match open().await {
                 Ok(opened) => {
-                    self.wait_for(OPENING);
+                    self.starting.opens();
                     return Ok(opened);
                 }
                 Err(error) if error.may_pass() => error,
                 Err(error) => return Err(error.into()),
             };
             tracing::warn!(error = &error as &dyn std::error::Error, "waiting");
-            self.wait_for(&error.to_string());
+            self.starting.waits(&error);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    fn wait_for(&self, what: &str) {
-        *self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
+    /// Ready from now on, until the parts have ended.
+    pub(super) async fn run(self, parts: Parts) -> anyhow::Result<ExitCode> {
+        self.starting.ends();
+        self.end(parts).await
     }
 
-    /// Ready from now on; runs the parts to their end, and the admin port after them.
-    pub(super) async fn run(self, parts: Parts) -> anyhow::Result<ExitCode> {
-        *self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Waits for the parts to end, and for the admin port after them.
+    pub(super) async fn end(self, parts: Parts) -> anyhow::Result<ExitCode> {
         let outcome = until_all_ended(parts, &self.shutdown).await;
         self.stopped.cancel();
         self.admin.await??;

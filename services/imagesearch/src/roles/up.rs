@@ -1,10 +1,10 @@
 //! `imagesearch up`: every role in one process, on embedded stores.
 //!
-//! Addresses are taken first, so that a port in use is told at once; the admin port answers from then on. Then stores,
-//! model and collection are opened, and only then anything is served. At the end the order is reversed: no new requests
-//! and jobs, what is under way ends, the admin port goes last.
+//! Addresses are taken first, so that a port in use is told at once; from then on the admin port answers, and the others
+//! say that the process is starting. Then stores, model and collection are opened, and only then anything is served. At the
+//! end the order is reversed: no new requests and jobs, what is under way ends, the admin port goes last.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use backends::{
     Stores,
@@ -17,17 +17,17 @@ use embedding::Embedder;
 use ingestworker::Worker;
 use shared::{
     config::{Config, Objects},
-    http::{self, Readiness, session},
+    http::{self, Readiness, Routes, session},
     metrics,
 };
-use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     api,
     model::{self, ModelFault},
     process::{Parts, Process},
-    services, stock,
+    services::{self, Routers},
+    stock,
     sweeper::Sweeper,
     ui,
 };
@@ -38,31 +38,17 @@ const STORES: usize = 3;
 
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let process = Process::start("imagesearch", &config).await?;
-    let listeners = Listeners::bind(&config, &process).await?;
-    let frontend = listeners.frontend.local_addr()?;
+    let mut parts = Parts::new();
+    let servers = Servers::start(&config, &process, &mut parts).await?;
     let engine = tokio::select! {
         engine = Engine::open_when_there(&config, &process) => engine?,
-        () = process.shutdown.cancelled() => return Ok(ExitCode::SUCCESS),
+        () = process.shutdown.cancelled() => return process.end(parts).await,
     };
     engine.watch(&process.readiness);
     metrics::stock::set_model(engine.embedder.fingerprint(), engine.embedder.dimension());
 
-    let mut parts = Parts::new();
-    let routers = services::routers(&config, &engine);
-    let whole = OpenApiRouter::new()
-        .merge(routers.ingestapi.clone())
-        .merge(routers.searchapi.clone())
-        .merge(routers.cdnapi.clone())
-        .merge(session::router(process.auth.clone()));
-    let frontend_router = http::with_docs(api::TITLE, api::DESCRIPTION, whole).merge(ui::router());
-    for (role, listener, router) in [
-        ("ingestapi", listeners.ingestapi, api::alone("ingestapi", routers.ingestapi, &process.auth)),
-        ("searchapi", listeners.searchapi, api::alone("searchapi", routers.searchapi, &process.auth)),
-        ("cdnapi", listeners.cdnapi, api::alone("cdnapi", routers.cdnapi, &process.auth)),
-        ("frontend", listeners.frontend, frontend_router),
-    ] {
-        process.serve(&mut parts, role, listener, router);
-    }
+    let frontend = servers.address;
+    servers.open(&process, services::routers(&config, &engine));
     let shutdown = &process.shutdown;
     parts.spawn(services::work(engine.worker(&config)?, shutdown.clone()));
     let sweeper = Sweeper::new(&config, &engine.stores, &engine.collection);
@@ -72,22 +58,43 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     process.run(parts).await
 }
 
-/// The addresses of all roles, taken before anything slow begins.
-struct Listeners {
-    frontend: TcpListener,
-    ingestapi: TcpListener,
-    searchapi: TcpListener,
-    cdnapi: TcpListener,
+/// The servers of all roles, which say that they are starting until their routes are opened.
+struct Servers {
+    /// Of the frontend.
+    address: SocketAddr,
+    frontend: Routes,
+    ingestapi: Routes,
+    searchapi: Routes,
+    cdnapi: Routes,
 }
 
-impl Listeners {
-    async fn bind(config: &Config, process: &Process) -> anyhow::Result<Self> {
+impl Servers {
+    /// Takes all addresses before it serves any.
+    async fn start(config: &Config, process: &Process, parts: &mut Parts) -> anyhow::Result<Self> {
+        let frontend = process.bind("frontend", config.frontend.listen).await?;
+        let ingestapi = process.bind("ingestapi", config.ingestapi.listen).await?;
+        let searchapi = process.bind("searchapi", config.searchapi.listen).await?;
+        let cdnapi = process.bind("cdnapi", config.cdnapi.listen).await?;
         Ok(Self {
-            frontend: process.bind("frontend", config.frontend.listen).await?,
-            ingestapi: process.bind("ingestapi", config.ingestapi.listen).await?,
-            searchapi: process.bind("searchapi", config.searchapi.listen).await?,
-            cdnapi: process.bind("cdnapi", config.cdnapi.listen).await?,
+            address: frontend.local_addr()?,
+            frontend: process.serve(parts, "frontend", frontend),
+            ingestapi: process.serve(parts, "ingestapi", ingestapi),
+            searchapi: process.serve(parts, "searchapi", searchapi),
+            cdnapi: process.serve(parts, "cdnapi", cdnapi),
         })
+    }
+
+    fn open(&self, process: &Process, routers: Routers) {
+        let Routers { ingestapi, searchapi, cdnapi } = routers;
+        let whole = OpenApiRouter::new()
+            .merge(ingestapi.clone())
+            .merge(searchapi.clone())
+            .merge(cdnapi.clone())
+            .merge(session::router(process.auth.clone()));
+        self.frontend.open(http::with_docs(api::TITLE, api::DESCRIPTION, whole).merge(ui::router()));
+        self.ingestapi.open(api::alone("ingestapi", ingestapi, &process.auth));
+        self.searchapi.open(api::alone("searchapi", searchapi, &process.auth));
+        self.cdnapi.open(api::alone("cdnapi", cdnapi, &process.auth));
     }
 }
 

@@ -1,10 +1,12 @@
 //! What types alone don't say about a configuration.
 
+use std::ops::RangeInclusive;
+
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Config, Index, ModelChecksums, Objects, Queue, error::ConfigProblem};
+use super::{Config, Index, Jetstream, Milvus, ModelChecksums, Objects, Queue, S3, error::ConfigProblem};
 
 /// Everything that would fail later, at a worse moment.
 pub(super) fn problems(config: &Config) -> Vec<ConfigProblem> {
@@ -23,44 +25,79 @@ pub(super) fn problems(config: &Config) -> Vec<ConfigProblem> {
 
 /// The smallest part that S3 takes, save for the last.
 const MIN_PART_BYTES: u64 = 5 << 20;
+/// The most that servers and SQLite count to; beyond it they would take a number for a negative one, which is no limit.
+const MAX_COUNT: u64 = i64::MAX.unsigned_abs();
+/// The longest time that NATS knows: it counts nanoseconds.
+const MAX_SECONDS: u64 = MAX_COUNT / 1_000_000_000;
+/// The most that Milvus takes as a parameter of its graphs and as a number of copies.
+const MAX_PARAMETER: u64 = (1 << 31) - 1;
 
 fn stores(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
     if let Objects::S3(s3) = &config.objects {
-        need(!s3.bucket.is_empty(), "objects.bucket", "must name a bucket");
-        let both = s3.access_key_id.is_some() == s3.secret_access_key.is_some();
-        need(both, "objects.secret_access_key", "goes together with objects.access_key_id");
-        need(s3.part_size_bytes >= MIN_PART_BYTES, "objects.part_size_bytes", "must be at least 5242880 (5 MiB)");
-        need(s3.timeout_ms > 0, "objects.timeout_ms", "must be more than 0");
-        need(s3.endpoint.as_deref().is_none_or(is_url), "objects.endpoint", "must be a URL, like http://minio:9000");
-        let known = |algorithm: &String| ["AES256", "aws:kms"].contains(&algorithm.as_str());
-        let reason = "must be AES256 or aws:kms";
-        need(s3.server_side_encryption.as_ref().is_none_or(known), "objects.server_side_encryption", reason);
+        bucket(s3, need);
     }
-    if let Queue::Jetstream(jetstream) = &config.queue {
-        need(!jetstream.servers.is_empty(), "queue.servers", "must name a server");
-        need(is_name(&jetstream.name), "queue.name", "must be letters, digits, - or _");
-        need([1, 3, 5].contains(&jetstream.replicas), "queue.replicas", "must be 1, 3 or 5");
-        let ways = [jetstream.user.is_some(), jetstream.token.is_some(), jetstream.credentials_file.is_some()];
-        let one = ways.into_iter().filter(|way| *way).count() <= 1;
-        need(one, "queue.user", "give one of user, token and credentials_file");
-        let both = jetstream.certificate_file.is_some() == jetstream.key_file.is_some();
-        need(both, "queue.key_file", "goes together with queue.certificate_file");
-        need(jetstream.timeout_ms > 0, "queue.timeout_ms", "must be more than 0");
+    match &config.queue {
+        Queue::Sqlite { max_jobs, keep_tasks, .. } => limits(*max_jobs, *keep_tasks, need),
+        Queue::Jetstream(jetstream) => streams(jetstream, need),
     }
     if let Index::Milvus(milvus) = &config.index {
-        need(is_url(&milvus.url), "index.url", "must be a URL, like http://milvus:19530");
-        let prefix = &milvus.collection_prefix;
-        let reason = "must be letters, digits or _, with no digit first";
-        let is_prefix =
-            is_name(prefix) && !prefix.contains('-') && !prefix.starts_with(|first: char| first.is_ascii_digit());
-        need(is_prefix, "index.collection_prefix", reason);
-        let both = milvus.certificate_file.is_some() == milvus.key_file.is_some();
-        need(both, "index.key_file", "goes together with index.certificate_file");
-        let one = milvus.token.is_none() || milvus.user.is_none();
-        need(one, "index.token", "give a token or a user, not both");
-        need((2..=2048).contains(&milvus.hnsw_m), "index.hnsw_m", "must lie between 2 and 2048");
-        need(milvus.timeout_ms > 0, "index.timeout_ms", "must be more than 0");
+        collections(milvus, need);
     }
+}
+
+fn bucket(s3: &S3, need: &mut impl FnMut(bool, &str, &str)) {
+    need(!s3.bucket.is_empty(), "objects.bucket", "must name a bucket");
+    let both = s3.access_key_id.is_some() == s3.secret_access_key.is_some();
+    need(both, "objects.secret_access_key", "goes together with objects.access_key_id");
+    need(s3.part_size_bytes >= MIN_PART_BYTES, "objects.part_size_bytes", "must be at least 5242880 (5 MiB)");
+    need(s3.timeout_ms > 0, "objects.timeout_ms", "must be more than 0");
+    need(s3.endpoint.as_deref().is_none_or(is_url), "objects.endpoint", "must be a URL, like http://minio:9000");
+    let known = |algorithm: &String| ["AES256", "aws:kms"].contains(&algorithm.as_str());
+    let reason = "must be AES256 or aws:kms";
+    need(s3.server_side_encryption.as_ref().is_none_or(known), "objects.server_side_encryption", reason);
+}
+
+fn streams(jetstream: &Jetstream, need: &mut impl FnMut(bool, &str, &str)) {
+    need(!jetstream.servers.is_empty(), "queue.servers", "must name a server");
+    need(is_name(&jetstream.name), "queue.name", "must be letters, digits, - or _");
+    need([1, 3, 5].contains(&jetstream.replicas), "queue.replicas", "must be 1, 3 or 5");
+    let ways = [jetstream.user.is_some(), jetstream.token.is_some(), jetstream.credentials_file.is_some()];
+    let one = ways.into_iter().filter(|way| *way).count() <= 1;
+    need(one, "queue.user", "give one of user, token and credentials_file");
+    let both = jetstream.certificate_file.is_some() == jetstream.key_file.is_some();
+    need(both, "queue.key_file", "goes together with queue.certificate_file");
+    need(jetstream.timeout_ms > 0, "queue.timeout_ms", "must be more than 0");
+    limits(jetstream.max_jobs, jetstream.keep_tasks, need);
+    within(1..=MAX_SECONDS, jetstream.keep_tasks_for_s, "queue.keep_tasks_for_s", need);
+    within(1..=MAX_SECONDS, jetstream.duplicate_window_s, "queue.duplicate_window_s", need);
+}
+
+fn limits(max_jobs: u64, keep_tasks: u64, need: &mut impl FnMut(bool, &str, &str)) {
+    within(1..=MAX_COUNT, max_jobs, "queue.max_jobs", need);
+    within(1..=MAX_COUNT, keep_tasks, "queue.keep_tasks", need);
+}
+
+fn collections(milvus: &Milvus, need: &mut impl FnMut(bool, &str, &str)) {
+    need(is_url(&milvus.url), "index.url", "must be a URL, like http://milvus:19530");
+    let prefix = &milvus.collection_prefix;
+    let reason = "must be letters, digits or _, with no digit first";
+    let is_prefix =
+        is_name(prefix) && !prefix.contains('-') && !prefix.starts_with(|first: char| first.is_ascii_digit());
+    need(is_prefix, "index.collection_prefix", reason);
+    let both = milvus.certificate_file.is_some() == milvus.key_file.is_some();
+    need(both, "index.key_file", "goes together with index.certificate_file");
+    let one = milvus.token.is_none() || milvus.user.is_none();
+    need(one, "index.token", "give a token or a user, not both");
+    within(2..=2048, milvus.hnsw_m, "index.hnsw_m", need);
+    within(1..=MAX_PARAMETER, milvus.hnsw_ef_construction, "index.hnsw_ef_construction", need);
+    within(1..=MAX_PARAMETER, milvus.hnsw_ef, "index.hnsw_ef", need);
+    within(1..=MAX_PARAMETER, milvus.replicas, "index.replicas", need);
+    need(milvus.timeout_ms > 0, "index.timeout_ms", "must be more than 0");
+}
+
+fn within(range: RangeInclusive<u64>, value: u64, key: &str, need: &mut impl FnMut(bool, &str, &str)) {
+    let reason = format!("must lie between {} and {}", range.start(), range.end());
+    need(range.contains(&value), key, &reason);
 }
 
 fn is_url(text: &str) -> bool {

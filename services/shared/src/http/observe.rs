@@ -83,9 +83,10 @@ impl ObservedSpans {
 fn trace_span(request: &Request, id: &str) -> Span {
     let method = method_label(request.method()).as_str();
     let matched = request.extensions().get::<MatchedPath>();
+    let verb = if method == "_OTHER" { "HTTP" } else { method };
     let name = || match matched {
-        Some(route) => format!("{method} {}", route.as_str()),
-        None => method.to_owned(),
+        Some(route) => format!("{verb} {}", route.as_str()),
+        None => verb.to_owned(),
     };
     let span = tracing::info_span!(
         target: TRACE,

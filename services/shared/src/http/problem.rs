@@ -19,6 +19,11 @@ use super::{
 
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 
+/// A store that is away is rarely back within a moment.
+const AWAY_RETRY_AFTER: Duration = Duration::from_secs(5);
+const STARTING_RETRY_AFTER: Duration = Duration::from_secs(1);
+const TIMEOUT_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// An error as clients see it. `type`, `title` and `status` are stable; `detail` says what was wrong with this request
 /// and what to do; extensions carry what a program needs (`column`, `store`, `tasks`).
 #[derive(Debug, Clone, PartialEq)]
@@ -128,7 +133,7 @@ impl Problem {
 
     /// 504: the answer took longer than allowed.
     pub fn timeout(detail: impl Into<String>) -> Self {
-        Self::new(ProblemKind::Timeout, detail)
+        Self::new(ProblemKind::Timeout, detail).retry_after(TIMEOUT_RETRY_AFTER)
     }
 
     /// 503: a store doesn't answer. `store` is one of ours (`objects`, `queue`, `index`, `model`); the fault itself is
@@ -137,7 +142,18 @@ impl Problem {
         faults::of_store(store, Chain(fault).to_string());
         Self::new(ProblemKind::Unavailable, format!("the {store} store doesn't answer; try again shortly"))
             .with("store", store)
-            .retry_after(Duration::from_secs(5))
+            .retry_after(AWAY_RETRY_AFTER)
+    }
+
+    /// 503: the process is still opening what it needs. `store` is what it waits for, by the names of
+    /// [`Self::unavailable`]; `None` while nothing is known to be away.
+    pub fn starting(store: Option<&'static str>) -> Self {
+        let Some(store) = store else {
+            return Self::new(ProblemKind::Unavailable, "this server is starting; try again shortly")
+                .retry_after(STARTING_RETRY_AFTER);
+        };
+        let detail = format!("this server is starting and waits for the {store} store; try again shortly");
+        Self::new(ProblemKind::Unavailable, detail).with("store", store).retry_after(AWAY_RETRY_AFTER)
     }
 
     /// 500: a fault of ours. It is logged here, with its causes; the client gets the request id to ask with.

@@ -32,6 +32,7 @@ use super::{
     body::RequestBody,
     errors, guard,
     observe::{self, Observer},
+    routes::{LayeredRoutes, Routes},
     socket::StallGuard,
 };
 use crate::{
@@ -96,37 +97,45 @@ impl Kit {
 
     /// Puts the middleware around `router`, as a server on `listen` has it.
     pub fn layer(&self, router: Router, listen: SocketAddr, shutdown: &CancellationToken) -> Router {
+        self.layers(listen, shutdown)(router)
+    }
+
+    /// The same for several routers of one server, which share its limits.
+    fn layers(&self, listen: SocketAddr, shutdown: &CancellationToken) -> impl Fn(Router) -> Router + use<> {
         let permits = Arc::new(Semaphore::new(self.limits.max_concurrent_requests));
         limit::add(Resource::Requests, self.limits.max_concurrent_requests);
         let timeout = Duration::from_millis(self.limits.request_timeout_ms);
         let caller = guard::Identify { auth: self.auth.clone(), listen };
-        router.layer(
-            ServiceBuilder::new()
-                // The request id, the span, the log line and the metrics see everything below.
-                .layer(from_fn_with_state(self.observer.clone(), observe::observe))
-                .layer(SetResponseHeaderLayer::if_not_present(
-                    header::X_CONTENT_TYPE_OPTIONS,
-                    HeaderValue::from_static("nosniff"),
-                ))
-                .layer(SetResponseHeaderLayer::if_not_present(
-                    header::REFERRER_POLICY,
-                    HeaderValue::from_static("same-origin"),
-                ))
-                .layer(
-                    CompressionLayer::new()
-                        .compress_when(guard::worth_compressing.and(SizeAbove::new(MIN_COMPRESSED_BYTES))),
-                )
-                // Every error below becomes a problem, whoever made it.
-                .layer(from_fn(errors::as_problems))
-                .layer(CatchPanicLayer::custom(|payload: Box<dyn Any + Send>| errors::panicked(&*payload)))
-                // Cheap refusals first: overload, then who may not be here at all.
-                .layer(from_fn_with_state(permits, guard::limit_concurrency))
-                .layer(from_fn_with_state(caller, guard::identify))
-                .layer(CsrfLayer::new().with_rejection_response(guard::cross_site))
-                .layer(from_fn_with_state(timeout, guard::limit_time))
-                .layer(axum::Extension(ShuttingDown(shutdown.clone())))
-                .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
-        )
+        let (observer, shutdown) = (self.observer.clone(), shutdown.clone());
+        move |router| {
+            router.layer(
+                ServiceBuilder::new()
+                    // The request id, the span, the log line and the metrics see everything below.
+                    .layer(from_fn_with_state(observer.clone(), observe::observe))
+                    .layer(SetResponseHeaderLayer::if_not_present(
+                        header::X_CONTENT_TYPE_OPTIONS,
+                        HeaderValue::from_static("nosniff"),
+                    ))
+                    .layer(SetResponseHeaderLayer::if_not_present(
+                        header::REFERRER_POLICY,
+                        HeaderValue::from_static("same-origin"),
+                    ))
+                    .layer(
+                        CompressionLayer::new()
+                            .compress_when(guard::worth_compressing.and(SizeAbove::new(MIN_COMPRESSED_BYTES))),
+                    )
+                    // Every error below becomes a problem, whoever made it.
+                    .layer(from_fn(errors::as_problems))
+                    .layer(CatchPanicLayer::custom(|payload: Box<dyn Any + Send>| errors::panicked(&*payload)))
+                    // Cheap refusals first: overload, then who may not be here at all.
+                    .layer(from_fn_with_state(permits.clone(), guard::limit_concurrency))
+                    .layer(from_fn_with_state(caller.clone(), guard::identify))
+                    .layer(CsrfLayer::new().with_rejection_response(guard::cross_site))
+                    .layer(from_fn_with_state(timeout, guard::limit_time))
+                    .layer(axum::Extension(ShuttingDown(shutdown.clone())))
+                    .layer(DefaultBodyLimit::max(MAX_BODY_BYTES)),
+            )
+        }
     }
 }
 
@@ -139,13 +148,13 @@ impl Kit {
 pub async fn serve(
     role: &str,
     listener: TcpListener,
-    router: Router,
+    routes: impl Into<Routes>,
     kit: &Kit,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let listen = listener.local_addr().map_err(|source| ServeError::Address { role: role.to_owned(), source })?;
     kit.auth.check_listen(role, listen)?;
-    let router = kit.layer(router, listen, &shutdown);
+    let routes = routes.into().layered(kit.layers(listen, &shutdown));
     tracing::info!(role, address = %listen, "serving");
 
     let graceful = GracefulShutdown::new();
@@ -158,7 +167,7 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener, &places) => match accepted {
                 Ok(accepted) => {
-                    connections.spawn(connection(accepted, router.clone(), kit.limits.clone(), graceful.watcher()));
+                    connections.spawn(connection(accepted, routes.clone(), kit.limits.clone(), graceful.watcher()));
                 }
                 Err(fault) => not_accepted(role, &fault).await,
             }
@@ -204,7 +213,7 @@ async fn not_accepted(role: &str, fault: &io::Error) {
 }
 
 /// HTTP/1.1 only: browsers speak HTTP/2 over TLS alone, which an ingress ends, and an ingress speaks 1.1 to us.
-async fn connection(accepted: Accepted, router: Router, limits: Http, watcher: Watcher) {
+async fn connection(accepted: Accepted, routes: LayeredRoutes, limits: Http, watcher: Watcher) {
     let Accepted { stream, peer, place } = accepted;
     let places = Arc::clone(place.semaphore());
     // A failure here costs some delay and nothing else.
@@ -212,7 +221,7 @@ async fn connection(accepted: Accepted, router: Router, limits: Http, watcher: W
     let idle = Duration::from_millis(limits.idle_timeout_ms);
     let io = TokioIo::new(StallGuard::new(stream, idle));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let answer = respond(router.clone(), request, peer, idle);
+        let answer = respond(routes.current(), request, peer, idle);
         let places = Arc::clone(&places);
         async move { answer.await.map(|response| close_when_full(response, &places)) }
     });

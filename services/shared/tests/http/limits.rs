@@ -18,7 +18,9 @@ async fn rest(stream: &mut tokio::net::TcpStream) -> String {
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_a_timeout() {
     let world = World::with(|config| config.http.request_timeout_ms = 50).await;
-    problem(world.get("/stuck").await, 504, "timeout").await;
+    let response = world.get("/stuck").await;
+    assert_eq!(response.headers()["retry-after"], "1");
+    problem(response, 504, "timeout").await;
 }
 
 #[tokio::test]

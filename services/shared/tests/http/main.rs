@@ -5,4 +5,5 @@ mod access;
 mod errors;
 mod limits;
 mod seen;
+mod starting;
 mod world;

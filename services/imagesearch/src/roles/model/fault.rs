@@ -3,7 +3,10 @@
 use backends::{models::StoredModelError, stores::OpenError};
 use embedding::{BundleError, FetchError};
 
-use crate::{exit::Failure, roles::process::MayPass};
+use crate::{
+    exit::Failure,
+    roles::starting::{MayPass, store},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ModelFault {
@@ -43,6 +46,13 @@ impl MayPass for ModelFault {
             Self::Stored(error) => error.is_unavailable(),
             Self::Fetch(error) => error.is_transient(),
             Self::Setting(_) | Self::Load { .. } => false,
+        }
+    }
+    fn missing(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.missing(),
+            Self::Stored(StoredModelError::Store(error)) => Some(store(error)),
+            Self::Stored(_) | Self::Fetch(_) | Self::Setting(_) | Self::Load { .. } => Some("model"),
         }
     }
 }

@@ -66,13 +66,25 @@ impl Client {
         within(self.timeout, context, work).boxed()
     }
 
-    /// Bounds what takes several requests as one request is bounded.
+    /// Bounds what takes several requests as one request is bounded: whoever waits for it hears of a slow server from here,
+    /// not from a deadline of its own.
     pub(super) async fn bounded<T>(
         &self,
         context: &str,
         work: impl Future<Output = Result<T, IndexError>>,
     ) -> Result<T, IndexError> {
-        timeout(self.timeout, work).await.unwrap_or_else(|late| Err(unavailable(context, late)))
+        self.bounded_in_parts(context, 1, work).await
+    }
+
+    /// The same for what grows with its number of parts.
+    pub(super) async fn bounded_in_parts<T>(
+        &self,
+        context: &str,
+        parts: usize,
+        work: impl Future<Output = Result<T, IndexError>>,
+    ) -> Result<T, IndexError> {
+        let deadline = self.timeout.saturating_mul(u32::try_from(parts).unwrap_or(u32::MAX));
+        timeout(deadline, work).await.unwrap_or_else(|late| Err(unavailable(context, late)))
     }
 }
 

@@ -79,19 +79,26 @@ impl Collection for MilvusCollection {
         // The last of an image counts; Milvus would keep both.
         let last: HashMap<_, _> = points.iter().map(|point| (point.document.image_id, point)).collect();
         let rows = last.into_values().map(Row::new).collect::<Result<Vec<_>, _>>()?;
-        for batch in batches(&rows, Row::bytes, MAX_IDS, WRITE_BYTES) {
-            self.write(batch).await?;
-        }
-        for batch in rows.chunks(MAX_IDS) {
-            self.check_visible(batch).await?;
-        }
-        Ok(())
+        let writes: Vec<_> = batches(&rows, Row::bytes, MAX_IDS, WRITE_BYTES).collect();
+        let written = async {
+            for batch in &writes {
+                self.write(batch).await?;
+            }
+            for batch in rows.chunks(MAX_IDS) {
+                self.check_visible(batch).await?;
+            }
+            Ok(())
+        };
+        self.reader.client.bounded_in_parts("writing to the index took too long", writes.len(), written).await
     }
 
     async fn set_document(&self, document: &ImageDocument) -> Result<bool, IndexError> {
-        let Some(found) = self.reader.point(document.image_id).await? else { return Ok(false) };
-        self.upsert(&[Point { vector: found.vector, document: document.clone() }]).await?;
-        Ok(true)
+        let replaced = async {
+            let Some(found) = self.reader.point(document.image_id).await? else { return Ok(false) };
+            self.upsert(&[Point { vector: found.vector, document: document.clone() }]).await?;
+            Ok(true)
+        };
+        self.reader.client.bounded("replacing a document took too long", replaced).await
     }
 
     async fn delete(&self, image_ids: &[ImageId]) -> Result<(), IndexError> {
@@ -138,7 +145,7 @@ impl Collection for MilvusCollection {
         let (order, limit) = (query.order, query.limit.clamp(1, LONGEST_PAGE));
         let cursor = query.cursor.as_deref().map(|text| Cursor::parse(text, order)).transpose()?;
         let listing = Listing { reader: &self.reader, expression: query.filter.as_ref().map(expression), order };
-        listing.page(cursor, limit).await
+        self.reader.client.bounded("the list took too long", listing.page(cursor, limit)).await
     }
 
     async fn count(&self, filter: Option<&Filter>) -> Result<u64, IndexError> {

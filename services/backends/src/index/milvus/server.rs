@@ -3,12 +3,20 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
 use shared::{ModelFingerprint, config};
-use tokio::{runtime::Handle, sync::OnceCell, task::block_in_place};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy},
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::{OnceCell, mpsc, watch},
+    task::block_in_place,
+};
 use uuid::Uuid;
 
 use super::{super::VectorIndex, MilvusIndex};
@@ -60,4 +68,61 @@ impl Drop for Fresh {
         // What a test that failed leaves behind is no reason to hide why it failed.
         let _ = block_in_place(|| Handle::current().block_on(removed));
     }
+}
+
+/// Between a client and a server that takes as long for each answer as it is told.
+pub(super) struct Slow {
+    pub(super) url: String,
+    delay: watch::Sender<Duration>,
+}
+
+impl Slow {
+    pub(super) async fn before(url: &str) -> Self {
+        let server = url.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (delay, told) = watch::channel(Duration::ZERO);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, server.clone(), told.clone()));
+            }
+        });
+        Self { url, delay }
+    }
+
+    pub(super) fn delay(&self, delay: Duration) {
+        self.delay.send_replace(delay);
+    }
+}
+
+async fn pass(client: TcpStream, server: String, delay: watch::Receiver<Duration>) -> io::Result<()> {
+    let (mut questions, answers) = client.into_split();
+    let (from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
+    tokio::try_join!(copy(&mut questions, &mut to_server), later(from_server, answers, &delay)).map(drop)
+}
+
+/// Passes everything on as much later as is said when it comes: however many pieces it comes in, it is late once.
+async fn later(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    delay: &watch::Receiver<Duration>,
+) -> io::Result<()> {
+    let (queue, mut due) = mpsc::unbounded_channel();
+    let read = async move {
+        loop {
+            let mut bytes = BytesMut::with_capacity(64 << 10);
+            if from.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+            let _ = queue.send((tokio::time::Instant::now() + *delay.borrow(), bytes));
+        }
+    };
+    let write = async {
+        while let Some((time, bytes)) = due.recv().await {
+            tokio::time::sleep_until(time).await;
+            to.write_all(&bytes).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(read, write).map(drop)
 }

@@ -9,7 +9,10 @@ use std::{
 use camino::Utf8Path;
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
-use milvus::v2::request::{database::CreateDatabaseRequest, index::DescribeIndexRequest, utility::FlushRequest};
+use milvus::v2::{
+    IndexDesc, IndexType, MetricType,
+    request::{database::CreateDatabaseRequest, index::DescribeIndexRequest, utility::FlushRequest},
+};
 use serde_json::json;
 use shared::{ImageDocument, ImageId, Version, config::Secret, filter::parse};
 use tokio::{runtime::Handle, task::block_in_place};
@@ -17,9 +20,11 @@ use tokio::{runtime::Handle, task::block_in_place};
 use super::{
     super::{ListQuery, Order, Point, conformance::*},
     schema::collection_name,
-    server::{Fresh, answers},
+    server::{self, Fresh, answers},
     *,
 };
+
+mod away;
 
 conformance!(fresh);
 
@@ -93,49 +98,12 @@ async fn another_client_sees_every_change_at_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_away_fails_calls_in_time_and_works_again_when_it_is_back() {
-    let mut server = servers::milvus(&[]).await;
-    let settings = config::Milvus { url: server.url(), timeout_ms: 2000, ..config::Milvus::default() };
-    answers(&settings).await;
-    let index = MilvusIndex::open(&settings).await.unwrap();
-    let collection = collection(&index).await;
-    let point = point("kept", 0.5);
-    collection.upsert(std::slice::from_ref(&point)).await.unwrap();
-
-    server.kill();
+async fn until_ready(index: &MilvusIndex) {
     let started = Instant::now();
-    let failures = [
-        collection.upsert(std::slice::from_ref(&point)).await.err(),
-        collection.set_document(&point.document).await.err(),
-        collection.delete(&[point.document.image_id]).await.err(),
-        collection.search(&query(&point.vector, 0, 1)).await.err(),
-        collection.get(point.document.image_id).await.err(),
-        collection.list(&ListQuery { limit: 1, ..ListQuery::default() }).await.err(),
-        collection.count(None).await.err(),
-        collection.scan().try_next().await.err(),
-        index.open(&spec()).await.err(),
-        index.collections().await.err(),
-        index.remove(&spec().model).await.err(),
-        index.ready().await.err(),
-    ];
-    for failure in &failures {
-        assert!(matches!(failure, Some(IndexError::Unavailable { .. })), "{failures:?}");
-    }
-    let longest = Duration::from_millis(settings.timeout_ms + 500) * failures.len() as u32;
-    assert!(started.elapsed() < longest, "{:?}", started.elapsed());
-
-    server.restart().await;
-    let started = Instant::now();
-    while index.ready().await.is_err() {
-        assert!(started.elapsed() < Duration::from_mins(2), "Milvus is not back");
+    while let Err(error) = index.ready().await {
+        assert!(started.elapsed() < Duration::from_mins(2), "Milvus is not ready: {error:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert_eq!(collection.get(point.document.image_id).await.unwrap(), Some(point.clone()));
-    let hits = collection.search(&query(&point.vector, 0, 1)).await.unwrap();
-    assert_eq!(hits[0].document, point.document);
-    collection.delete(&[point.document.image_id]).await.unwrap();
-    assert_eq!(collection.count(None).await.unwrap(), 0);
 }
 
 /// Certificates of an authority of our own, for a server at 127.0.0.1 and for a client.
@@ -282,17 +250,32 @@ async fn the_most_terms_that_metadata_can_make_fit() {
     }
 }
 
+/// The index of the vectors, as the server describes it.
+async fn graph(fresh: &Fresh) -> IndexDesc {
+    let name = fresh.index.name(&spec().model);
+    let wanted = DescribeIndexRequest::builder().collection_name(name).field_name("vector");
+    fresh.index.client.sdk.describe_index(wanted.build().unwrap()).await.unwrap().indexes()[0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_graph_is_made_as_the_settings_say() {
+    let settings = config::Milvus { hnsw_m: 24, hnsw_ef_construction: 321, ..server::settings().await };
+    let fresh = Fresh { index: Arc::new(MilvusIndex::open(&settings).await.unwrap()), settings };
+    collection(&*fresh.index).await;
+    let graph = graph(&fresh).await;
+    assert_eq!((graph.get_index_type(), graph.get_metric_type()), (IndexType::Hnsw, MetricType::Cosine));
+    let parameters = graph.get_extra_params();
+    assert_eq!((parameters["M"].as_str(), parameters["efConstruction"].as_str()), ("24", "321"), "{parameters:?}");
+}
+
 /// Seals what was written and waits until all of it is in a graph: tests otherwise see only segments that still grow.
 async fn seal(fresh: &Fresh, rows: i64) {
     let name = fresh.index.name(&spec().model);
-    let sdk = &fresh.index.client.sdk;
     let flush = FlushRequest::builder().collection_names([name.as_str()]).wait_flushed_ms(60_000);
-    sdk.flush(flush.build().unwrap()).await.unwrap();
+    fresh.index.client.sdk.flush(flush.build().unwrap()).await.unwrap();
     let started = Instant::now();
     loop {
-        let wanted = DescribeIndexRequest::builder().collection_name(name.as_str()).field_name("vector");
-        let described = sdk.describe_index(wanted.build().unwrap()).await.unwrap();
-        let index = &described.indexes()[0];
+        let index = graph(fresh).await;
         if index.get_indexed_rows() >= rows && index.get_pending_rows() == 0 {
             return;
         }

@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Result, ensure};
 use axum::{Router, body::Bytes, extract::State};
 use camino::{Utf8Path, Utf8PathBuf};
+use reqwest::header::ACCEPT;
 
 use crate::{
     images,
@@ -27,6 +28,7 @@ const QUERIES: usize = 2000;
 const TURN: usize = 50;
 /// Fifteen times as often as is usual.
 const SCRAPES_EVERY: Duration = Duration::from_secs(1);
+const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0";
 
 pub(crate) async fn measure(program: &Utf8Path, rounds: usize) -> Result<()> {
     let collector = Collector::start().await?;
@@ -122,8 +124,9 @@ impl Ingested {
 
 async fn scrape(server: &Server) -> Result<Scrape> {
     let started = Instant::now();
-    let metrics = server.http.get(format!("{}/metrics", server.admin_url)).send().await?.error_for_status()?;
-    let bytes = metrics.bytes().await?.len();
+    // As Prometheus asks: with exemplars.
+    let request = server.http.get(format!("{}/metrics", server.admin_url)).header(ACCEPT, OPENMETRICS);
+    let bytes = request.send().await?.error_for_status()?.bytes().await?.len();
     Ok(Scrape { time_ms: milliseconds(started.elapsed()), bytes })
 }
 

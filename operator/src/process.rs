@@ -35,7 +35,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let cluster = Config::infer().await.context("cannot find the cluster; set KUBECONFIG, or run inside of one")?;
     let client = measured_client(cluster, &metrics).context("cannot set up the client of the cluster")?;
     let counted = Metrics::register(&metrics);
-    let admin = serve_admin(&options, &metrics, log_filter, &shutdown).await?;
+    // Who leads no longer ends too, whether it is told to or not.
+    let serving = shutdown.child_token();
+    let admin = serve_admin(&options, &metrics, log_filter, &serving).await?;
     // A container that starts anew keeps the pod's name, and must not take its last life for itself.
     let identity = format!("{}_{:08x}", options.identity, rand::random::<u32>());
     let election = Election::new(client.clone(), &options.defaults.namespace, &options.lease, &identity);
@@ -63,6 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     working.cancel();
     worked.cancel();
     elected.await?;
+    serving.cancel();
     admin.await??;
     if lost && !shutdown.is_cancelled() {
         anyhow::bail!("another replica leads; starting anew");

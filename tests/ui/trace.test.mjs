@@ -40,12 +40,26 @@ test('traces that begin on the page', async (t) => {
     await trayItem(page, 'giraffe.jpg').and(page.locator('[data-phase=found]')).waitFor();
     const steps = ['publish jobs', 'receive jobs', 'process jobs', 'fetch', 'decode', 'embed', 'index'];
     const spans = await jaeger.until(trace, ['upload', 'POST /api/v1/ingest', ...steps]);
-    assert.deepEqual(spans.get('upload'), { id: span, parent: undefined, service: 'imagesearch-page' });
+    assert.deepEqual(spans.get('upload'), {
+      id: span,
+      parent: undefined,
+      links: [],
+      service: 'imagesearch-page',
+    });
     assert.equal(spans.get('POST /api/v1/ingest').parent, span);
     assert.equal(spans.get('publish jobs').parent, spans.get('POST /api/v1/ingest').id);
+    assert.equal(spans.get('receive jobs').parent, spans.get('publish jobs').id);
     assert.equal(spans.get('process jobs').parent, spans.get('publish jobs').id);
     for (const step of ['fetch', 'decode', 'embed', 'index']) {
       assert.equal(spans.get(step).parent, spans.get('process jobs').id, step);
+    }
+    // What is done for many at once is a trace of its own, and they know of each other.
+    for (const step of ['embed', 'index']) {
+      const [batch, ...others] = spans.get(step).links;
+      assert.deepEqual(others, []);
+      const whole = (await jaeger.until(batch.trace, [`${step} batch`])).get(`${step} batch`);
+      assert.equal(whole.id, batch.span);
+      assert.deepEqual(whole.links, [{ trace, span: spans.get(step).id }]);
     }
     await close(page);
   });
@@ -56,8 +70,15 @@ test('traces that begin on the page', async (t) => {
     const second = await sent(page, 'GET', '/api/v1/image/search', () => search(page, 'a castle'));
     assert.notEqual(first.trace, second.trace);
     const spans = await jaeger.until(first.trace, ['search', 'GET /api/v1/image/search', 'embed']);
-    assert.deepEqual(spans.get('search'), { id: first.span, parent: undefined, service: 'imagesearch-page' });
-    assert.equal(spans.get('GET /api/v1/image/search').parent, first.span);
+    assert.deepEqual(spans.get('search'), {
+      id: first.span,
+      parent: undefined,
+      links: [],
+      service: 'imagesearch-page',
+    });
+    const request = spans.get('GET /api/v1/image/search');
+    assert.equal(request.parent, first.span);
+    assert.equal(spans.get('embed').parent, request.id);
     await close(page);
   });
 });

@@ -45,7 +45,10 @@ export class Jaeger {
           operationName,
           {
             id,
-            parent: references.find(({ refType }) => refType === 'CHILD_OF')?.spanID,
+            parent: references.find(({ refType, traceID }) => refType === 'CHILD_OF' && traceID === trace)?.spanID,
+            links: references
+              .filter(({ refType, traceID }) => refType !== 'CHILD_OF' || traceID !== trace)
+              .map(({ traceID, spanID }) => ({ trace: traceID, span: spanID })),
             service: data[0].processes[processID].serviceName,
           },
         ]),

@@ -2,5 +2,6 @@
 //! `make test-cluster`, one test after the other on one stack, which each leaves as it found it.
 #![allow(clippy::unwrap_used)]
 
+mod monitoring;
 mod promises;
 mod stack;

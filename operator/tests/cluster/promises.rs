@@ -12,11 +12,13 @@ use std::{
 use futures::future::join_all;
 use serde_json::json;
 
-use super::stack::{self, Stack, apply, apply_stack, condition, field, kubectl, secret, spec, until, until_ready};
+use super::stack::{
+    self, NAMESPACE, Stack, apply, apply_stack, condition, field, kubectl, secret, spec, until, until_ready,
+};
 
 const PHOTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/photos");
 
-fn photo(name: &str) -> Vec<u8> {
+pub(crate) fn photo(name: &str) -> Vec<u8> {
     std::fs::read(format!("{PHOTOS}/{name}")).unwrap_or_else(|error| panic!("{PHOTOS}/{name}: {error}"))
 }
 
@@ -40,6 +42,12 @@ async fn a01_from_nothing_to_a_found_photo() {
     until("the photos are indexed", async || (stack.indexed().await.len() == 3).then_some(())).await;
     assert_eq!(stack.found("a castle").await.first(), Some(&castle));
     println!("from an empty cluster to a found photo in {} s", started.elapsed().as_secs());
+
+    let list = kubectl(&["get", "iss"]);
+    let lines: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["NAME", "READY", "WORKERS", "LAG", "MODEL", "AGE"], "{list}");
+    assert_eq!(lines[1][..2], ["photos", "True"], "{list}");
+    assert!(kubectl(&["get", "all", "--output", "name"]).contains("imagesearchstack.imagesearch.dev/photos"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,19 +67,52 @@ async fn b01_a_stranger_is_refused_and_a_client_is_let_in() {
     }
 }
 
-/// Whether a pod with these labels can connect.
+/// What is in a role's pod can do what the role can.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make test-cluster"]
+async fn b02_a_role_reaches_what_it_needs_and_nothing_else() {
+    let _stack = Stack::ready().await;
+    let api_server =
+        kubectl(&["--namespace", "default", "get", "service/kubernetes", "--output", "jsonpath={.spec.clusterIP}"]);
+    let address = |service: &str| field(&format!("service/{service}"), ".spec.clusterIP");
+    for (role, target, port, reaches) in [
+        ("ingestworker", address("photos-queue"), 4222, true),
+        ("ingestworker", address("photos-index"), 19530, true),
+        ("ingestworker", address("photos-cdnapi"), 8002, false),
+        ("ingestworker", api_server.clone(), 443, false),
+        ("cdnapi", address("photos-queue"), 4222, false),
+        ("cdnapi", api_server, 443, false),
+    ] {
+        let labels = json!({
+            "app.kubernetes.io/name": "imagesearch",
+            "app.kubernetes.io/instance": "photos",
+            "app.kubernetes.io/component": role,
+        });
+        let name = format!("{role}-{}", target.replace('.', "-"));
+        let answer = connects(NAMESPACE, &name, &labels, &target, port).await;
+        assert_eq!(answer, reaches, "{role} reaches {target}:{port}: {answer}");
+    }
+}
+
+/// Whether a pod of another namespace with these labels can connect to a service of the stack.
 async fn reach(name: &str, labels: &serde_json::Value, service: &str, port: u16) -> bool {
-    let pod = format!("{name}-{service}");
     // A small image may not look up names.
     let target = field(&format!("service/{service}"), ".spec.clusterIP");
+    connects("default", &format!("{name}-{service}"), labels, &target, port).await
+}
+
+async fn connects(namespace: &str, pod: &str, labels: &serde_json::Value, target: &str, port: u16) -> bool {
     let image = std::env::var("BUSYBOX_IMAGE").unwrap_or_else(|_| "localhost/busybox:1".into());
     apply(&json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": pod, "namespace": "default", "labels": labels },
+        "metadata": { "name": pod, "namespace": namespace, "labels": labels },
         "spec": {
             "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "securityContext": { "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": { "type": "RuntimeDefault" } },
             "containers": [{
                 "name": "nc", "image": image, "imagePullPolicy": "IfNotPresent",
+                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
                 // Who is let in is let in soon after it has an address, not at once.
                 "command": ["sh", "-c", "for try in 1 2 3 4 5 6; do nc -w 2 $0 $1 </dev/null && exit 0; sleep 1; done; exit 1"],
                 "args": [target, port.to_string()],
@@ -79,11 +120,11 @@ async fn reach(name: &str, labels: &serde_json::Value, service: &str, port: u16)
         },
     }));
     let phase = until("the pod has tried", async || {
-        let phase = kubectl(&["--namespace", "default", "get", "pod", &pod, "--output", "jsonpath={.status.phase}"]);
+        let phase = kubectl(&["--namespace", namespace, "get", "pod", pod, "--output", "jsonpath={.status.phase}"]);
         matches!(phase.as_str(), "Succeeded" | "Failed").then_some(phase)
     })
     .await;
-    kubectl(&["--namespace", "default", "delete", "pod", &pod, "--wait=false"]);
+    kubectl(&["--namespace", namespace, "delete", "pod", pod, "--wait=false"]);
     phase == "Succeeded"
 }
 
@@ -152,6 +193,10 @@ async fn d01_a_change_rolls_and_no_search_fails() {
     let before = pods();
     let mut changed = spec();
     changed["observability"] = json!({ "logFilter": "debug,h2=info,hyper_util=info" });
+    changed["searchApi"] = json!({ "replicas": 2, "resources": { "requests": { "cpu": "60m", "memory": "300Mi" } } });
+    if let Ok(image) = std::env::var("IMAGESEARCH_NEXT_IMAGE") {
+        changed["image"] = json!(image);
+    }
     apply_stack(&changed);
     until("new pods serve", async || {
         let ready = condition("Ready", "status") == "True";
@@ -180,6 +225,13 @@ async fn e01_an_image_that_is_not_there_is_told_while_the_old_pods_serve() {
     until("it says which image", async || {
         let told = condition("Ready", "message").contains("imagesearch:is-not-there");
         (told && condition("Ready", "status") == "False").then_some(())
+    })
+    .await;
+    until("an event says it too", async || {
+        let told = ["get", "events", "--field-selector", "type=Warning,involvedObject.kind=ImageSearchStack"];
+        kubectl(&[&told[..], &["--output", "jsonpath={.items[*].message}"]].concat())
+            .contains("imagesearch:is-not-there")
+            .then_some(())
     })
     .await;
     assert!(stack.search("a castle").await.unwrap().status().is_success());
@@ -232,26 +284,37 @@ async fn g01_an_index_that_lost_its_volume_is_told_and_built_anew() {
     assert!(!stack.found("a castle").await.is_empty());
 }
 
-/// In another namespace, beside a stack of the same name.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make test-cluster"]
+async fn g02_the_check_that_comes_each_day_finds_all_well() {
+    let _stack = Stack::ready().await;
+    kubectl(&["create", "job", "check-now", "--from=cronjob/photos-check"]);
+    kubectl(&["wait", "--for=condition=Complete", "job/check-now", "--timeout=5m"]);
+    kubectl(&["delete", "job", "check-now", "--wait=false"]);
+}
+
+/// A stack from its chart, in another namespace, under a name that services like to take for their own variables.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make test-cluster"]
 async fn h01_three_queue_servers_lose_nothing_when_one_after_the_other_is_killed() {
-    const NAMESPACE: &str = "imagesearch-e2e-three";
+    const OTHER: &str = "imagesearch-e2e-three";
     const UPLOADS: usize = 60;
     let first = Stack::ready().await;
     let before = first.indexed().await;
     let mut three = spec();
     three["queue"]["managed"]["replicas"] = json!(3);
-    stack::apply_namespace(NAMESPACE);
-    stack::apply_stack_in(NAMESPACE, &three);
-    let in_it = |arguments: &[&str]| kubectl(&[&["--namespace", NAMESPACE], arguments].concat());
-    in_it(&["wait", "--for=condition=Ready", "iss/photos", "--timeout=10m"]);
-    let stack = Stack::connect(NAMESPACE, 3940).await;
+    three["deletionPolicy"] = json!("Delete");
+    stack::apply_namespace(OTHER);
+    let in_it = |arguments: &[&str]| kubectl(&[&["--namespace", OTHER], arguments].concat());
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/imagesearch");
+    stack::helm(&["install", "imagesearch", chart, "--namespace", OTHER, "--set-json", &format!("spec={three}")]);
+    in_it(&["wait", "--for=condition=Ready", "iss/imagesearch", "--timeout=10m"]);
+    let stack = Stack::connect(OTHER, "imagesearch", 3940).await;
     let castle = photo("neuschwansteinCastle.jpg");
     let mut uploaded = BTreeSet::new();
     for number in 0..UPLOADS {
         if number % 20 == 10 {
-            let pod = format!("photos-queue-{}", number / 20);
+            let pod = format!("imagesearch-queue-{}", number / 20);
             in_it(&["delete", "pod", &pod, "--grace-period=0", "--force"]);
         }
         uploaded.insert(stack.upload("neuschwansteinCastle.jpg", again(&castle, number)).await);
@@ -259,7 +322,20 @@ async fn h01_three_queue_servers_lose_nothing_when_one_after_the_other_is_killed
     until("everything is indexed", async || (stack.indexed().await == uploaded).then_some(())).await;
     assert_eq!(first.indexed().await, before, "what is in one stack is in no other");
     drop(stack);
-    kubectl(&["delete", "namespace", NAMESPACE, "--wait=true", "--timeout=180s"]);
+
+    stack::helm(&["uninstall", "imagesearch", "--namespace", OTHER]);
+    until("its volumes and credentials go with it", async || {
+        let of_it = ["get", "pvc,secret", "--selector", "app.kubernetes.io/instance=imagesearch", "--output", "name"];
+        in_it(&of_it).is_empty().then_some(())
+    })
+    .await;
+    kubectl(&["delete", "namespace", OTHER, "--wait=true", "--timeout=180s"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make test-cluster"]
+async fn i01_every_role_tells_its_traces_to_the_chart_for_monitoring() {
+    super::monitoring::rules_are_loaded_and_every_role_is_heard().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,6 +349,7 @@ async fn y01_another_version_of_the_operator_comes_and_goes() {
     };
     stack::install_operator(&["--set", "replicas=2"]);
     assert_eq!(operators(), "2");
+    the_leader_dies_and_the_other_goes_on().await;
     stack::helm(&[
         "rollback",
         "imagesearch-operator",
@@ -286,6 +363,21 @@ async fn y01_another_version_of_the_operator_comes_and_goes() {
     assert_eq!(field("iss/photos", ".metadata.uid"), before);
     until_ready().await;
     assert!(stack.search("a castle").await.unwrap().status().is_success());
+}
+
+async fn the_leader_dies_and_the_other_goes_on() {
+    let of_operator = |arguments: &[&str]| kubectl(&[&["--namespace", stack::OPERATOR_NAMESPACE], arguments].concat());
+    let leader = of_operator(&["get", "lease", "--output", "jsonpath={.items[0].spec.holderIdentity}"]);
+    let pods = of_operator(&["get", "pods", "--output", "jsonpath={.items[*].metadata.name}"]);
+    let pod = pods.split(' ').find(|pod| leader.contains(pod)).unwrap_or_else(|| panic!("{leader} is none of {pods}"));
+    of_operator(&["delete", "pod", pod, "--grace-period=0", "--force"]);
+    let died = Instant::now();
+    let mut changed = spec();
+    changed["ingestWorker"]["autoscaling"]["maxReplicas"] = json!(2);
+    apply_stack(&changed);
+    until_ready().await;
+    println!("a change was in force {} s after the leader was killed", died.elapsed().as_secs());
+    apply_stack(&spec());
 }
 
 #[tokio::test(flavor = "multi_thread")]

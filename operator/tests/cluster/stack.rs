@@ -46,13 +46,13 @@ impl Stack {
     pub(crate) async fn ready() -> Self {
         let took = READY.get_or_init(install).await;
         println!("from nothing to Ready in {} s", took.as_secs());
-        Self::connect(NAMESPACE, PAGE_PORT).await
+        Self::connect(NAMESPACE, "photos", PAGE_PORT).await
     }
 
-    /// To the one of another namespace, through another port.
-    pub(crate) async fn connect(namespace: &'static str, port: u16) -> Self {
-        let page = Forward::to(namespace, "service/photos-frontend", port, 3000);
-        let key = secret_in(namespace, "photos-key-admin", "key");
+    /// To another one, through another port.
+    pub(crate) async fn connect(namespace: &'static str, name: &str, port: u16) -> Self {
+        let page = Forward::to(namespace, &format!("service/{name}-frontend"), port, 3000);
+        let key = secret_in(namespace, &format!("{name}-key-admin"), "key");
         let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         let stack = Self { http, port, key, _page: page };
         until("the page answers", async || {
@@ -175,13 +175,9 @@ pub(crate) fn apply_namespace(namespace: &str) {
 
 /// Applies the stack with this spec.
 pub(crate) fn apply_stack(spec: &Value) {
-    apply_stack_in(NAMESPACE, spec);
-}
-
-pub(crate) fn apply_stack_in(namespace: &str, spec: &Value) {
     apply(&json!({
         "apiVersion": "imagesearch.dev/v1alpha1", "kind": "ImageSearchStack",
-        "metadata": { "name": "photos", "namespace": namespace }, "spec": spec,
+        "metadata": { "name": "photos", "namespace": NAMESPACE }, "spec": spec,
     }));
 }
 
@@ -260,13 +256,13 @@ pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T
 }
 
 /// `kubectl port-forward`, begun again whenever its pod has gone.
-struct Forward {
+pub(crate) struct Forward {
     stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
     child: std::sync::Arc<std::sync::Mutex<Option<Child>>>,
 }
 
 impl Forward {
-    fn to(namespace: &'static str, target: &str, local: u16, remote: u16) -> Self {
+    pub(crate) fn to(namespace: &'static str, target: &str, local: u16, remote: u16) -> Self {
         let (stop, child) = (std::sync::Arc::default(), std::sync::Arc::<std::sync::Mutex<Option<Child>>>::default());
         let (stopped, running, target) = (std::sync::Arc::clone(&stop), child.clone(), target.to_owned());
         std::thread::spawn(move || {

@@ -1,8 +1,11 @@
 //! Four roles and three stores, and what tests ask of them.
 
+mod ending;
+mod fixtures;
+
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -12,9 +15,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use servers::{Ports, Server};
 
+pub(crate) use self::fixtures::{again, fixture, photos};
+
 /// Generous: it bounds a hang, it measures nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 pub(crate) const DEPLOYMENT: &str = "images";
+/// Larger uploads are sent in parts; the smallest that S3 takes.
+pub(crate) const PART_BYTES: usize = 5 << 20;
 const POLL: Duration = Duration::from_millis(50);
 /// The admin port, from the first of a process.
 const ADMIN: u16 = 4;
@@ -40,6 +47,7 @@ impl Stores {
             ("IMAGESEARCH_OBJECTS__ENDPOINT", self.s3.url()),
             ("IMAGESEARCH_OBJECTS__BUCKET", s3.bucket),
             ("IMAGESEARCH_OBJECTS__CREATE_BUCKET", "true".into()),
+            ("IMAGESEARCH_OBJECTS__PART_SIZE_BYTES", PART_BYTES.to_string()),
             ("IMAGESEARCH_OBJECTS__ACCESS_KEY_ID", secret(s3.access_key_id)),
             ("IMAGESEARCH_OBJECTS__SECRET_ACCESS_KEY", secret(s3.secret_access_key)),
             ("IMAGESEARCH_QUEUE__TYPE", "jetstream".into()),
@@ -89,6 +97,7 @@ pub(crate) fn command(environment: &[(&'static str, String)], arguments: &[&str]
 pub(crate) struct Process {
     role: &'static str,
     folder: tempfile::TempDir,
+    arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
     ports: Ports,
     child: Child,
@@ -105,9 +114,26 @@ impl Process {
         deployment: &str,
         more: &[(&'static str, &str)],
     ) -> Self {
+        Self::launch(role, Vec::new(), stores.environment(deployment), more)
+    }
+
+    /// From the role's file in `conf/`, with nothing beside it but addresses and credentials.
+    pub(crate) fn start_as_shipped(role: &'static str, stores: &Stores) -> Self {
+        let file = format!("{}/../../conf/{role}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let mut environment = stores.environment("imagesearch");
+        let are_needed = ["ENDPOINT", "SERVERS", "URL", "KEY", "KEY_ID"];
+        environment.retain(|(name, _)| are_needed.iter().any(|end| name.ends_with(end)));
+        Self::launch(role, vec!["--config".into(), file], environment, &[])
+    }
+
+    fn launch(
+        role: &'static str,
+        arguments: Vec<String>,
+        mut environment: Vec<(&'static str, String)>,
+        more: &[(&'static str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = Ports::reserve();
-        let mut environment = stores.environment(deployment);
         // `up` listens on all of them, and is spoken to at the frontend's.
         let listeners = [
             "IMAGESEARCH_FRONTEND__LISTEN",
@@ -119,8 +145,8 @@ impl Process {
         environment
             .extend(listeners.into_iter().zip(ports.all()).map(|(name, port)| (name, format!("127.0.0.1:{port}"))));
         environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let child = spawn(role, folder.path(), &environment);
-        Self { role, folder, environment, ports, child }
+        let child = spawn(role, &arguments, folder.path(), &environment);
+        Self { role, folder, arguments, environment, ports, child }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -133,13 +159,17 @@ impl Process {
         format!("http://127.0.0.1:{}{path}", self.ports.first() + position)
     }
 
+    pub(crate) fn admin_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports.first() + ADMIN)
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.role, self.folder.path(), &self.environment);
+        self.child = spawn(self.role, &self.arguments, self.folder.path(), &self.environment);
     }
 
     /// SIGSTOP: it keeps what it holds and does nothing.
@@ -156,14 +186,8 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// SIGTERM, and the exit code.
-    pub(crate) fn stop(&mut self) -> Option<i32> {
-        self.signal(Signal::TERM);
-        self.child.wait().unwrap().code()
-    }
-
     pub(crate) async fn readiness(&self) -> Option<(StatusCode, Value)> {
-        let response = reqwest::get(format!("http://127.0.0.1:{}/readyz", self.ports.first() + ADMIN)).await.ok()?;
+        let response = reqwest::get(self.admin_url("/readyz")).await.ok()?;
         Some((response.status(), response.json().await.ok()?))
     }
 
@@ -327,10 +351,15 @@ impl Cluster {
 
     /// Waits until another process serves a picture no longer: it may keep it for a second.
     pub(crate) async fn until_gone(&self, id: &str) {
+        self.until_picture(id, StatusCode::NOT_FOUND).await;
+    }
+
+    /// Waits until a picture is answered with this status.
+    pub(crate) async fn until_picture(&self, id: &str, status: StatusCode) {
         let started = Instant::now();
         let url = self.cdnapi.url(&format!("/images/{id}"));
-        while self.http.get(&url).send().await.unwrap().status() != StatusCode::NOT_FOUND {
-            assert!(started.elapsed() < DEADLINE, "a deleted picture is still served");
+        while self.http.get(&url).send().await.unwrap().status() != status {
+            assert!(started.elapsed() < DEADLINE, "picture {id} is not answered with {status}");
             tokio::time::sleep(POLL).await;
         }
     }
@@ -386,11 +415,12 @@ impl Cluster {
     }
 }
 
-fn spawn(role: &str, folder: &Path, environment: &[(&'static str, String)]) -> Child {
+fn spawn(role: &str, arguments: &[String], folder: &Path, environment: &[(&'static str, String)]) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     Command::new(env!("CARGO_BIN_EXE_imagesearch"))
         .args([role, "--data-dir"])
         .arg(folder.join("data"))
+        .args(arguments)
         .current_dir(folder)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
@@ -402,26 +432,4 @@ fn spawn(role: &str, folder: &Path, environment: &[(&'static str, String)]) -> C
 
 pub(crate) fn ids(images: &Value) -> Vec<String> {
     images.as_array().unwrap().iter().map(|image| image["image_id"].as_str().unwrap().to_owned()).collect()
-}
-
-/// An image of the fixtures that are hard to decode.
-pub(crate) fn fixture(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/images").join(name)).unwrap()
-}
-
-/// The fixture photos by their names.
-pub(crate) fn photos() -> Vec<(String, Vec<u8>)> {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/photos");
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut photos: Vec<_> = files
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jpg"))
-        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()))
-        .collect();
-    photos.sort();
-    photos
-}
-
-/// Another image that looks the same: bytes after the end of a JPEG are not looked at.
-pub(crate) fn again(photo: &[u8], number: usize) -> Vec<u8> {
-    [photo, number.to_string().as_bytes()].concat()
 }

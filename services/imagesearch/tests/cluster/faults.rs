@@ -1,9 +1,16 @@
 //! Something is killed, paused, full or away while images come in and go: what was acknowledged is indexed once, what was
 //! deleted stays away, nothing is left over, and clients are told when to come again.
 
-use std::time::{Duration, Instant};
+mod crashes;
+mod gate;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use reqwest::StatusCode;
+use shared::FailureCode;
 
 use crate::{
     cluster::{Cluster, DEADLINE, Stores, again, fixture, photos},
@@ -14,15 +21,19 @@ use crate::{
 const UPLOADS: usize = 500;
 /// Acknowledged before it does.
 const BEFORE: usize = 100;
+/// How long the index has for an answer unless it is set otherwise, and as much again for a machine that is busy.
+const REFUSED_AFTER: Duration = Duration::from_secs(20);
+/// More than a worker can have ended without anybody having heard of it yet.
+const ENDED_UNHEARD: usize = 8;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Store {
     Nats,
     S3,
     Milvus,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     KillWorker,
     KillIngestapi,
@@ -88,12 +99,16 @@ async fn survive(faults: &[Fault]) {
     let mut promises = Promises::default();
     for (number, fault) in faults.enumerate() {
         let started = Instant::now();
+        let left = cluster.stores.unfinished_uploads().await;
         let load = Load::start(&cluster, number * UPLOADS, UPLOADS);
         load.until(BEFORE).await;
         fault.happen(&mut cluster, &mut promises).await;
         println!("{fault:?}: over after {:?}, {} of {UPLOADS} acknowledged", started.elapsed(), load.acknowledged());
         promises.add(load.finish().await);
         promises.check(&mut cluster).await;
+        if !fault.may_leave_parts() {
+            cluster.stores.until_no_more_is_left_than(&left).await;
+        }
         println!("{fault:?}: survived after {:?}", started.elapsed());
     }
 }
@@ -130,15 +145,17 @@ impl Fault {
                 tokio::time::sleep(Duration::from_secs(15)).await;
                 servers::allow_writes(&mut stores.s3).await;
             }
-            Self::TwoWorkersOneJob => {
-                cluster.workers[0].pause();
-                // Leases are for three seconds here.
-                tokio::time::sleep(Duration::from_secs(10)).await;
-                cluster.workers[0].resume();
-            }
+            Self::TwoWorkersOneJob => give_two_workers_one_job(cluster).await,
             Self::CrashBeforeQueueing => crash_before_queueing(cluster).await,
             Self::PoisonAmongGoodImages => poison(cluster, promises).await,
         }
+    }
+
+    /// Of uploads that are larger than one part: nobody is there to remove them, or nobody to remove them from.
+    fn may_leave_parts(self) -> bool {
+        let of_the_bucket =
+            [Self::Restart(Store::S3), Self::Kill(Store::S3), Self::Pause(Store::S3), Self::S3RefusesWrites];
+        of_the_bucket.contains(&self) || [Self::KillIngestapi, Self::CrashBeforeQueueing].contains(&self)
     }
 }
 
@@ -166,13 +183,55 @@ async fn crash_before_queueing(cluster: &mut Cluster) {
     cluster.ingestapi.start_again();
 }
 
+/// The first worker is stopped while it has jobs, until the second has done one of them, and goes on.
+async fn give_two_workers_one_job(cluster: &mut Cluster) {
+    for worker in &mut cluster.workers {
+        assert_eq!(worker.stop(), Some(0), "a drain ends well");
+    }
+    cluster.until_queued(64).await;
+    cluster.workers[0].start_again();
+    let held = pause_with_jobs(cluster).await;
+    cluster.workers[1].start_again();
+    let started = Instant::now();
+    'look: loop {
+        for task_id in &held {
+            let task = cluster.task(task_id).await;
+            if task["attempts"].as_u64() >= Some(2) && task["status"] == "indexed" {
+                break 'look;
+            }
+        }
+        assert!(started.elapsed() < DEADLINE, "no job of a worker that was stopped is done by the other one");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    cluster.workers[0].resume();
+}
+
+/// Stops the first worker, the only one, while it has jobs; these.
+async fn pause_with_jobs(cluster: &Cluster) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        cluster.workers[0].pause();
+        let held = cluster.tasks_that_are("processing").await;
+        if held.len() > ENDED_UNHEARD {
+            return held.iter().map(|task| task["task_id"].as_str().unwrap().to_owned()).collect();
+        }
+        cluster.workers[0].resume();
+        assert!(started.elapsed() < DEADLINE, "a worker takes only {} jobs", held.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Images that are taken, since their first bytes are an image's, and declare more than they have or may have.
 async fn poison(cluster: &Cluster, promises: &mut Promises) {
     for number in 0..6 {
-        let name = ["declares_100000x100000.png", "declares_100000x100000.avif", "declares_16x16.avif"][number % 3];
-        let bytes = again(&fixture(name), number);
-        assert_eq!(cluster.upload(name, bytes).await["status"], "queued");
-        promises.expect_failed(1);
+        let (name, code) = [
+            ("declares_100000x100000.png", FailureCode::TooLarge),
+            ("declares_100000x100000.avif", FailureCode::TooLarge),
+            ("declares_16x16.avif", FailureCode::Corrupt),
+        ][number % 3];
+        let upload = cluster.upload(name, again(&fixture(name), number)).await;
+        assert_eq!(upload["status"], "queued");
+        promises.expect_failed(upload["task_id"].as_str().unwrap(), code);
     }
 }
 
@@ -209,16 +268,19 @@ async fn while_milvus_hangs_searches_are_refused_at_once() {
     let cluster = Cluster::start(1).await;
     cluster.stores.milvus.pause();
     let search = async || cluster.http.get(cluster.searchapi.url("/api/v1/image/search?text=a%20castle")).send().await;
-    assert_eq!(search().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
-    let started = Instant::now();
-    loop {
+    let refused = async || {
         let asked = Instant::now();
         let answer = search().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-        // A tenth of the deadline that the index has for an answer.
-        if asked.elapsed() < Duration::from_secs(1) {
-            break;
-        }
+        let (status, after) = (answer.status(), asked.elapsed());
+        let problem: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!((status, &problem["store"]), (StatusCode::SERVICE_UNAVAILABLE, &"index".into()), "{problem}");
+        assert!(after < REFUSED_AFTER, "refused after {after:?}");
+        after
+    };
+    refused().await;
+    let started = Instant::now();
+    // A tenth of the deadline that the index has for an answer.
+    while refused().await > Duration::from_secs(1) {
         assert!(started.elapsed() < DEADLINE, "every search waits for an index that hangs");
     }
     let described = cluster.http.get(cluster.searchapi.url("/openapi.json")).send().await.unwrap();
@@ -271,6 +333,7 @@ async fn a_full_queue_refuses_and_drops_nothing() {
         promises.acknowledge(shared::ImageId::of(&again(photo, number)).to_string());
     }
     promises.check(&mut cluster).await;
+    cluster.stores.until_no_more_is_left_than(&BTreeSet::new()).await;
 }
 
 /// Eight workers on one queue, coming and going: every job is begun once.
@@ -288,6 +351,7 @@ async fn workers_scale_without_double_work() {
         assert_eq!(worker.stop(), Some(0), "a drain ends well");
     }
     load.finish().await.check(&mut cluster).await;
+    cluster.stores.until_no_more_is_left_than(&BTreeSet::new()).await;
     let mut begun = 0;
     for task in cluster.tasks().await {
         assert!(task["attempts"].as_u64().unwrap() <= 1, "worked on twice: {task}");

@@ -11,15 +11,20 @@ use std::{
 
 use reqwest::{RequestBuilder, Response, StatusCode, multipart};
 use serde_json::Value;
+use shared::FailureCode;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::cluster::{Cluster, DEADLINE, again, photos};
+use crate::cluster::{Cluster, DEADLINE, PART_BYTES, again, photos};
 
 /// Uploads under way at once.
 const CLIENTS: usize = 8;
 /// Longer than any request may take; a request that takes longer hangs.
 const ANSWER: Duration = Duration::from_secs(45);
 const PAUSE: Duration = Duration::from_millis(200);
+/// One of so many images is larger than a part, so that what is there of it lies aside until all of it has come.
+const LARGE_EVERY: usize = 50;
+/// Which of them: it is under way when a hundred are acknowledged, as they are when something goes wrong.
+const LARGE: usize = 4;
 
 /// What clients were promised so far. Every tenth image is deleted as soon as it is acknowledged, and every other one of
 /// those uploaded again.
@@ -27,7 +32,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Promises {
     present: HashSet<String>,
     deleted: HashSet<String>,
-    failed: u64,
+    /// Tasks, each with the code of its error.
+    failed: Vec<(String, FailureCode)>,
 }
 
 /// Uploads, deletes, searches and reads of pictures, at the same time.
@@ -109,7 +115,7 @@ impl Client {
                     if number >= first + images {
                         return;
                     }
-                    let bytes = again(&photos[number % photos.len()].1, number);
+                    let bytes = image(&photos[number % photos.len()].1, number);
                     let id = shared::ImageId::of(&bytes).to_string();
                     let is_deleted = client.promise(number, bytes, &id).await;
                     acknowledged.fetch_add(1, Ordering::Relaxed);
@@ -196,6 +202,14 @@ impl Client {
     }
 }
 
+fn image(photo: &[u8], number: usize) -> Vec<u8> {
+    let mut bytes = again(photo, number);
+    if number % LARGE_EVERY == LARGE {
+        bytes.resize(bytes.len() + PART_BYTES, 0);
+    }
+    bytes
+}
+
 /// `None` when the process was not there or went away meanwhile.
 async fn ask(request: RequestBuilder) -> Option<Response> {
     match request.send().await {
@@ -218,26 +232,26 @@ async fn check_refusal(answer: Response) {
 }
 
 impl Promises {
-    /// Images that were acknowledged and fail, with a reason.
-    pub(crate) fn expect_failed(&mut self, images: u64) {
-        self.failed += images;
+    /// The task of an image that was acknowledged and fails, for this reason.
+    pub(crate) fn expect_failed(&mut self, task_id: &str, code: FailureCode) {
+        self.failed.push((task_id.to_owned(), code));
     }
 
     pub(crate) fn add(&mut self, more: Self) {
         self.present.extend(more.present);
         self.deleted.extend(more.deleted);
-        self.failed += more.failed;
+        self.failed.extend(more.failed);
     }
 
     pub(crate) fn acknowledge(&mut self, id: String) {
         self.present.insert(id);
     }
 
-    /// Waits until nothing is under way: then every image that was acknowledged is indexed once, nothing that was deleted is
-    /// found, and nothing is left over.
+    /// Waits until nothing is under way: then every image that was acknowledged is indexed once or has failed for the reason
+    /// that was to be expected, nothing that was deleted is found, and nothing is left over.
     pub(crate) async fn check(&self, cluster: &mut Cluster) {
         cluster.until_ready().await;
-        let settled = format!("{} indexed, 0 waiting, {} failed", self.present.len(), self.failed);
+        let settled = format!("{} indexed, 0 waiting, {} failed", self.present.len(), self.failed.len());
         let started = Instant::now();
         loop {
             cluster.until_idle().await;
@@ -259,6 +273,12 @@ impl Promises {
         if let Some(id) = self.deleted.iter().next() {
             cluster.until_gone(id).await;
         }
+        for (task_id, code) in &self.failed {
+            let task = cluster.task(task_id).await;
+            assert_eq!((&task["status"], &task["error"]["code"]), (&"failed".into(), &code.as_str().into()), "{task}");
+            assert!(task["error"]["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{task}");
+        }
+        cluster.until_no_job_is_left().await;
     }
 
     fn against(&self, indexed: &[String]) -> String {

@@ -2,6 +2,7 @@
 //! whatever of it is killed.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
+mod bucket;
 mod cluster;
 mod faults;
 mod flow;
@@ -9,5 +10,7 @@ mod flow;
 mod hub;
 mod load;
 mod model;
+mod queue;
 mod secrets;
+mod starting;
 mod traces;

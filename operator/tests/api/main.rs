@@ -2,8 +2,17 @@
 //! leaves alone. `make test-cluster` starts one; KUBECONFIG names another.
 #![allow(clippy::unwrap_used)]
 
+mod by_hand;
 mod crd;
+mod idle;
+mod installation;
+mod kills;
 mod operator;
+mod process;
 mod restart;
+mod rights;
+mod stack;
+mod told;
 mod traces;
+mod volumes;
 mod world;

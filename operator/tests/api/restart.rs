@@ -12,15 +12,16 @@ use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Service;
 use kube::core::WatchEvent;
 use kube::{
-    Api, Client, Config,
+    Api,
     api::{DeleteParams, WatchParams},
-    config::{KubeConfigOptions, Kubeconfig},
+    config::Kubeconfig,
 };
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
-    operator::{Operator, REPAIRED_WITHIN, until},
+    process::{Operator, REPAIRED_WITHIN, until},
+    rights,
     world::{self, DEADLINE, World},
 };
 
@@ -34,12 +35,6 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = cluster("up", folder.path());
         Self { folder, kubeconfig: kubeconfig.trim().into() }
-    }
-
-    async fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        Client::try_from(config).unwrap()
     }
 
     /// Kills the API server, has its store forget every revision but the last, and starts the API server again.
@@ -91,10 +86,10 @@ fn etcd(run: &Path, method: &str, body: &serde_json::Value) -> serde_json::Value
 async fn an_api_server_that_is_killed_and_has_forgotten_is_outlived() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let server = Server::start();
-    let client = server.client().await;
+    let client = rights::client(&server.kubeconfig).await;
     world::install(client.clone()).await;
-    let world = World::on(client).await;
-    let operator = RefCell::new(Operator::on(&server.kubeconfig, &world.namespace));
+    let world = World::on(client, Kubeconfig::read_from(&server.kubeconfig).unwrap()).await;
+    let operator = RefCell::new(Operator::start(&world));
     world.apply("photos", Some(json!({}))).await.unwrap();
     world.until_settled().await;
     let services = world.all::<Service>();
@@ -104,7 +99,7 @@ async fn an_api_server_that_is_killed_and_has_forgotten_is_outlived() {
     assert_eq!(refusal(&services, &seen).await, Some(410), "history is gone");
     services.delete("photos-searchapi", &DeleteParams::default()).await.unwrap();
     until(DEADLINE, "the watches go on", async || {
-        operator.borrow_mut().keep_alive(&server.kubeconfig);
+        operator.borrow_mut().keep_alive();
         services.get_opt("photos-searchapi").await.unwrap()
     })
     .await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    operator::{Operator, until},
+    process::{Operator, until},
     world::{DEADLINE, World},
 };
 
@@ -18,7 +18,7 @@ async fn a_reconcile_is_a_trace_with_its_steps() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ];
-    let _operator = Operator::with(&variables, &world.namespace);
+    let _operator = Operator::with(&world, &variables);
     world.apply("photos", Some(json!({}))).await.unwrap();
     let trace = until(DEADLINE, "a reconcile has come to its end", async || {
         let found = jaeger.find("imagesearch-operator", "reconcile").await;

@@ -8,10 +8,14 @@ use k8s_openapi::{
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
+    config::Kubeconfig,
     runtime::{conditions, wait::await_condition},
 };
 use operator::crd::{self, ImageSearchStack};
 use serde_json::{Value, json};
+use tempfile::TempPath;
+
+use super::rights;
 
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -20,6 +24,8 @@ static INSTALLED: LazyLock<tokio::sync::OnceCell<()>> = LazyLock::new(tokio::syn
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) namespace: String,
+    /// With which the operator comes.
+    pub(crate) account: TempPath,
 }
 
 impl World {
@@ -28,16 +34,18 @@ impl World {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = Client::try_default().await.expect("KUBECONFIG names no cluster");
         INSTALLED.get_or_init(|| install(client.clone())).await;
-        Self::on(client).await
+        Self::on(client, Kubeconfig::read().unwrap()).await
     }
 
     /// A namespace of its own on a server that knows our resource already.
-    pub(crate) async fn on(client: Client) -> Self {
+    pub(crate) async fn on(client: Client, kubeconfig: Kubeconfig) -> Self {
         let namespaces = Api::<Namespace>::all(client.clone());
         let namespace = json!({ "metadata": { "generateName": "imagesearch-test-" } });
         let made =
             namespaces.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
-        Self { client, namespace: made.metadata.name.unwrap() }
+        let namespace = made.metadata.name.unwrap();
+        rights::grant_in(&client, &namespace).await;
+        Self { client, namespace, account: rights::account(kubeconfig) }
     }
 
     pub(crate) fn stacks(&self) -> Api<ImageSearchStack> {
@@ -81,8 +89,9 @@ impl World {
     }
 }
 
-/// Our resource, and kinds of others that a cluster may know: of those no more than that they exist.
+/// Our resource, what the operator may do, and kinds of others that a cluster may know: of those no more than that they exist.
 pub(crate) async fn install(client: Client) {
+    rights::grant(&client).await;
     let definitions = Api::<CustomResourceDefinition>::all(client);
     let parameters = PatchParams::apply("imagesearch-test").force();
     let others = [

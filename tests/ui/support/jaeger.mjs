@@ -45,7 +45,8 @@ export class Jaeger {
           operationName,
           {
             id,
-            parent: references.find(({ refType, traceID }) => refType === 'CHILD_OF' && traceID === trace)?.spanID,
+            parent: references.find(({ refType, traceID }) => refType === 'CHILD_OF' && traceID === trace)
+              ?.spanID,
             links: references
               .filter(({ refType, traceID }) => refType !== 'CHILD_OF' || traceID !== trace)
               .map(({ traceID, spanID }) => ({ trace: traceID, span: spanID })),

@@ -185,15 +185,11 @@ async fn apply(stack: &Stack, child: &Child, observed: &Observed, client: &Clien
     let api = api_of(stack, &child.kind, client);
     let name = child.object.name_any();
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = match first_replicas(stack, child, observed) {
-        None => api.patch(&name, &parameters, &Patch::Apply(&child.object)).await,
-        Some(replicas) => {
-            let mut object = child.object.clone();
-            object.data["spec"]["replicas"] = replicas.into();
-            api.patch(&name, &parameters, &Patch::Apply(&object)).await
-        }
-    };
-    match applied {
+    let mut object = child.object.clone();
+    if let Some(replicas) = first_replicas(stack, child, observed) {
+        object.data["spec"]["replicas"] = replicas.into();
+    }
+    match api.patch(&name, &parameters, &Patch::Apply(&object)).await {
         // A Job's pods can't be changed. One that hasn't done its work yet is made anew.
         Err(kube::Error::Api(refused)) if child.kind.kind == "Job" && refused.is_invalid() => {
             let found = api.get(&name).await?;
@@ -202,8 +198,26 @@ async fn apply(stack: &Stack, child: &Child, observed: &Observed, client: &Clien
             }
             Ok(found)
         }
+        Err(kube::Error::Api(refused)) if refused.is_invalid() => match replace_spec(&api, &object).await {
+            Ok(()) => api.patch(&name, &parameters, &Patch::Apply(&object)).await,
+            Err(_) => Err(kube::Error::Api(refused)),
+        },
         other => other,
     }
+}
+
+/// Entries of some lists are told apart by what an apply may change: ports by their number, say. One that somebody changed stays
+/// beside ours then, and both together are refused. So the lists as a whole take the place of those that are there, and
+/// whoever has done that owns nothing afterwards.
+async fn replace_spec(api: &Api<DynamicObject>, object: &DynamicObject) -> kube::Result<()> {
+    const REPAIRER: &str = "imagesearch-operator-repair";
+    let name = object.name_any();
+    let parameters = PatchParams { field_manager: Some(REPAIRER.into()), ..PatchParams::default() };
+    let spec = json!({ "spec": object.data["spec"] });
+    let replaced = api.patch(&name, &parameters, &Patch::Merge(&spec)).await?;
+    let owners = replaced.managed_fields().iter().filter(|entry| entry.manager.as_deref() != Some(REPAIRER));
+    let owners = json!({ "metadata": { "managedFields": owners.collect::<Vec<_>>() } });
+    api.patch(&name, &parameters, &Patch::Merge(&owners)).await.map(drop)
 }
 
 /// New workers begin with as few as there may be, not with the one that Kubernetes makes of an absent number; afterwards the

@@ -198,10 +198,12 @@ async fn apply(stack: &Stack, child: &Child, observed: &Observed, client: &Clien
             }
             Ok(found)
         }
-        Err(kube::Error::Api(refused)) if refused.is_invalid() => match replace_spec(&api, &object).await {
-            Ok(()) => api.patch(&name, &parameters, &Patch::Apply(&object)).await,
-            Err(_) => Err(kube::Error::Api(refused)),
-        },
+        Err(kube::Error::Api(refused)) if refused.is_invalid() && object.data["spec"].is_object() => {
+            match replace_spec(&api, &object).await {
+                Ok(()) => api.patch(&name, &parameters, &Patch::Apply(&object)).await,
+                Err(_) => Err(kube::Error::Api(refused)),
+            }
+        }
         other => other,
     }
 }

@@ -16,7 +16,7 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::ApiResourc
 use serde::de::DeserializeOwned;
 
 use super::{error::ReconcileError, kinds, names};
-use crate::crd::ImageSearchStack;
+use crate::crd::{AuthType, ImageSearchStack, StoreType};
 
 /// Everything that decisions rest on.
 #[derive(Debug, Default)]
@@ -126,7 +126,7 @@ async fn secrets(
 ) -> Result<BTreeMap<String, Secret>, ReconcileError> {
     let mut secrets = ours::<Secret>(client, namespace, &stack.name_any()).await?;
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
-    for name in referenced_secrets(stack) {
+    for name in needed_secrets(stack).into_iter().filter(|name| !secrets.contains_key(name)).collect::<Vec<_>>() {
         if let Some(secret) = api.get_opt(&name).await.map_err(reading(&format!("the Secret {name}")))? {
             secrets.insert(name, secret);
         }
@@ -134,8 +134,27 @@ async fn secrets(
     Ok(secrets)
 }
 
-/// The Secrets that the spec names and whose contents matter to pods.
-pub(crate) fn referenced_secrets(stack: &ImageSearchStack) -> Vec<String> {
+/// The Secrets whose contents matter to pods: those that the spec names, and those that the operator makes. The latter are asked
+/// for by their names too: without the label that somebody took away, they would be made anew, and open nothing.
+pub(crate) fn needed_secrets(stack: &ImageSearchStack) -> Vec<String> {
+    let mut names = referenced_secrets(stack);
+    names.extend(generated_secrets(stack));
+    names
+}
+
+fn generated_secrets(stack: &ImageSearchStack) -> impl Iterator<Item = String> {
+    let spec = &stack.spec;
+    let made = |managed: StoreType, suffix: &str| (managed == StoreType::Managed).then(|| suffix.to_owned());
+    let stores = [
+        made(spec.object_store.r#type, names::OBJECT_STORE_CREDENTIALS),
+        made(spec.queue.r#type, names::QUEUE_CREDENTIALS),
+    ];
+    let keys = spec.auth.keys.iter().filter(|_| spec.auth.r#type == AuthType::ApiKeys);
+    let keys = keys.map(|key| names::key(&key.name));
+    stores.into_iter().flatten().chain(keys).map(|suffix| names::child(&stack.name_any(), &suffix))
+}
+
+fn referenced_secrets(stack: &ImageSearchStack) -> Vec<String> {
     let spec = &stack.spec;
     let queue = spec.queue.external.as_ref();
     let index = spec.index.external.as_ref();

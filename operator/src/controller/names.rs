@@ -92,6 +92,15 @@ pub(crate) const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub(crate) const MANAGER: &str = "imagesearch-operator";
 
 /// The name of a child: `<stack>-<suffix>`, cut and with a hash when it would be too long.
+/// Secrets that are made once, and kept with what they open.
+pub(crate) const OBJECT_STORE_CREDENTIALS: &str = "objectstore-credentials";
+pub(crate) const QUEUE_CREDENTIALS: &str = "queue-credentials";
+
+/// The Secret of an API key.
+pub(crate) fn key(name: &str) -> String {
+    format!("key-{name}")
+}
+
 pub(crate) fn child(stack: &str, suffix: &str) -> String {
     let name = format!("{stack}-{suffix}");
     if name.len() <= LONGEST {

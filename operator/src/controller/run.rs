@@ -241,8 +241,8 @@ fn of_secret(store: &Store<Guarded>, secret: &PartialObjectMeta<Secret>) -> Vec<
     let owner = ours.then(|| of_stack(secret.clone())).flatten();
     let naming = store.state().into_iter().filter_map(|guarded| {
         let stack = guarded.0.as_ref().ok()?;
-        let names_it = stack.namespace() == namespace && validate::names_secret(stack, &name);
-        names_it.then(|| ObjectRef::from_obj(guarded.as_ref()))
+        let needs_it = stack.namespace() == namespace && validate::needs_secret(stack, &name);
+        needs_it.then(|| ObjectRef::from_obj(guarded.as_ref()))
     });
     owner.into_iter().chain(naming).collect()
 }

@@ -173,7 +173,7 @@ impl Reader<'_> {
             pod: managed.pod,
         };
         let credentials = self.generated(
-            "objectstore-credentials",
+            names::OBJECT_STORE_CREDENTIALS,
             &[
                 Entry::rotated("access-key-id", credentials::identifier),
                 Entry::rotated("secret-access-key", credentials::password),
@@ -220,7 +220,7 @@ impl Reader<'_> {
             pod: managed.pod,
         };
         let credentials = self.generated(
-            "queue-credentials",
+            names::QUEUE_CREDENTIALS,
             &[
                 Entry::rotated("user", credentials::identifier),
                 Entry::rotated("password", credentials::password),
@@ -306,7 +306,7 @@ impl Reader<'_> {
         if asks_for_keys {
             for key in &spec.keys {
                 let source = self.generated(
-                    &format!("key-{}", key.name),
+                    &names::key(&key.name),
                     &[Entry::rotated("key", credentials::api_key), Entry::rotated("created", credentials::now)],
                 )?;
                 keys.push(Key { name: key.name.clone(), scopes: key.scopes.clone(), entries: source.entries });
@@ -399,7 +399,7 @@ fn is_network(text: &str) -> bool {
     prefix.bytes().all(|byte| byte.is_ascii_digit()) && prefix.parse::<u8>().is_ok_and(|prefix| prefix <= longest)
 }
 
-/// Which stack names which Secret, for whoever hears that one changed.
-pub(crate) fn names_secret(stack: &ImageSearchStack, secret: &str) -> bool {
-    super::fetch::referenced_secrets(stack).iter().any(|name| name == secret)
+/// Which stack needs which Secret, for whoever hears that one changed.
+pub(crate) fn needs_secret(stack: &ImageSearchStack, secret: &str) -> bool {
+    super::fetch::needed_secrets(stack).iter().any(|name| name == secret)
 }

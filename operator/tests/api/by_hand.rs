@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Secret};
 use kube::{
     ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
@@ -124,6 +124,20 @@ async fn a_port_that_is_changed_by_hand_is_repaired() {
         (("apps", "Deployment"), "photos-searchapi", port, json!(1234)),
     ];
     assert_repaired(&world, edits).await;
+}
+
+/// Found by their labels alone, they would be made anew, and open nothing.
+#[tokio::test]
+#[ignore = "needs a Kubernetes API server; make test-cluster"]
+async fn credentials_whose_label_is_changed_by_hand_stay_the_same() {
+    const LABEL: &str = "/metadata/labels/app.kubernetes.io~1managed-by";
+    let (world, _operator) = World::with_stack(json!({})).await;
+    let secrets = world.all::<Secret>();
+    for name in ["photos-queue-credentials", "photos-objectstore-credentials", "photos-key-admin"] {
+        let before = secrets.get(name).await.unwrap().data;
+        assert_repaired(&world, vec![(("", "Secret"), name, LABEL, json!("somebody"))]).await;
+        assert_eq!(secrets.get(name).await.unwrap().data, before, "{name}");
+    }
 }
 
 /// Kinds that are not Kubernetes's own are watched like all others.

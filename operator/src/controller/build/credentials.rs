@@ -10,7 +10,7 @@ use super::meta;
 use crate::{
     controller::{
         credentials::{Entries, ROTATION_ANNOTATION},
-        names::Component,
+        names::{self, Component},
         stack::{Key, Stack},
     },
     crd,
@@ -19,14 +19,14 @@ use crate::{
 pub(crate) fn build(stack: &Stack) -> Vec<Secret> {
     let mut secrets = Vec::new();
     if let Some(store) = &stack.object_store.managed {
-        secrets.push(generated(stack, Component::ObjectStore, "objectstore-credentials", &store.credentials));
+        secrets.push(generated(stack, Component::ObjectStore, names::OBJECT_STORE_CREDENTIALS, &store.credentials));
     }
     if let Some(queue) = &stack.queue.managed {
-        secrets.push(generated(stack, Component::Queue, "queue-credentials", &queue.credentials));
+        secrets.push(generated(stack, Component::Queue, names::QUEUE_CREDENTIALS, &queue.credentials));
     }
     if stack.auth.asks_for_keys {
         for key in &stack.auth.keys {
-            secrets.push(generated(stack, Component::Stack, &format!("key-{}", key.name), &key.entries));
+            secrets.push(generated(stack, Component::Stack, &names::key(&key.name), &key.entries));
         }
         secrets.push(keys_file(stack));
     }

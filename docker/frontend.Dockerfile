@@ -2,7 +2,8 @@
 #
 #   docker build -f docker/frontend.Dockerfile -t imagesearch-frontend:0.1.0 .
 #
-# INGESTAPI_URL, SEARCHAPI_URL and CDNAPI_URL say where the services are; the page is on port 3000.
+# INGESTAPI_URL, SEARCHAPI_URL and CDNAPI_URL say where the services are; the page is on port 3000, and
+# on 9090 what Prometheus reads.
 ARG NODE_IMAGE=node:24.9.0-bookworm-slim
 ARG NGINX_IMAGE=nginxinc/nginx-unprivileged:1.28.0-bookworm
 
@@ -23,7 +24,7 @@ COPY docker/frontend/start /usr/local/bin/start
 ENV INGESTAPI_URL=http://ingestapi:8000 \
     SEARCHAPI_URL=http://searchapi:8001 \
     CDNAPI_URL=http://cdnapi:8002
-EXPOSE 3000
+EXPOSE 3000 9090
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:3000/healthz"]
 ENTRYPOINT ["/usr/local/bin/start"]
 ARG VERSION=0.1.0

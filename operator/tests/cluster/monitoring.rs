@@ -8,6 +8,7 @@ use super::stack::{self, Forward, Stack, apply_stack, kubectl, spec, until, unti
 const MONITORING: &str = "imagesearch-e2e-monitoring";
 const PROMETHEUS_PORT: u16 = 3941;
 const TRACES_PORT: u16 = 3942;
+const PAGE_PORT: u16 = 3943;
 const ROLES: [&str; 4] = ["ingestapi", "ingestworker", "searchapi", "cdnapi"];
 
 /// Installs the chart, and asks what of it runs what it was told.
@@ -40,6 +41,15 @@ pub(crate) async fn rules_are_loaded_and_every_role_is_heard() {
     })
     .await;
 
+    {
+        let _page = Forward::to(stack::NAMESPACE, "deployment/photos-frontend", PAGE_PORT, 9090);
+        until("the page's server tells its metrics", async || {
+            let told =
+                stack.http.get(format!("http://127.0.0.1:{PAGE_PORT}/metrics")).send().await.ok()?.text().await.ok()?;
+            told.contains("\nnginx_connections_active ").then_some(())
+        })
+        .await;
+    }
     apply_stack(&spec());
     until_ready().await;
     stack::helm(&["uninstall", "observability", "--namespace", MONITORING, "--wait"]);

@@ -29,7 +29,7 @@ pub(crate) fn build(stack: &Stack) -> HttpObjects {
                 variable_of("SEARCHAPI_URL", &url(Component::SearchApi, searchapi::PORT)),
                 variable_of("CDNAPI_URL", &url(Component::CdnApi, cdnapi::PORT)),
             ],
-            ports: vec![("http", PORT)],
+            ports: vec![("http", PORT), ("admin", pod::ADMIN_PORT)],
             mounts: Mounts::default().scratch("tmp", "/tmp", "64Mi"),
             probes: Probes {
                 startup: Some(pod::http_probe("/healthz", PORT, 1, 30)),

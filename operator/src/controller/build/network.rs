@@ -112,7 +112,7 @@ fn ingress(stack: &Stack, component: Component) -> Vec<NetworkPolicyIngressRule>
         Component::CdnApi => vec![requests(cdnapi::PORT), metrics],
         Component::IngestWorker => vec![metrics],
         // Whoever can reach the page may: it is what people see.
-        Component::Frontend => vec![from(Vec::new(), &[frontend::PORT])],
+        Component::Frontend => vec![from(Vec::new(), &[frontend::PORT]), metrics],
         Component::Model | Component::Check | Component::Stack => Vec::new(),
     }
 }

@@ -4,14 +4,14 @@
 use bytes::Bytes;
 use embedding::media::{self, MediaType, SNIFF_BYTES, UnsupportedType};
 use sha2::{Digest, Sha256};
-use shared::{ImageId, Metadata, TaskId};
+use shared::{ImageId, ImageRecord, Metadata, TaskId};
 
 use crate::{
     error::StoreError,
     index::Collection,
     objects::{ObjectError, ObjectStore, StagedObject},
     queue::JobQueue,
-    records::{Records, Upload},
+    records::{Records, Stored, Upload},
 };
 
 /// The longest name that is kept, in bytes of UTF-8: what file systems allow.
@@ -102,31 +102,35 @@ impl Received {
     }
 }
 
-/// Bytes that need not be taken again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Duplicate {
-    /// The task that brings the image; `None` when it is indexed.
-    pub task_id: Option<TaskId>,
+/// What becomes of bytes that came in.
+#[derive(Debug)]
+pub enum Standing {
+    /// They need not be taken again. The task brings the image; `None` when it is indexed.
+    Duplicate { task_id: Option<TaskId> },
+    /// For [`Records::accept_upload`], with the record that was found.
+    Wanted(Option<Stored>),
 }
 
 /// An image is a duplicate while its record is present and either the index has that version or a task brings it.
 /// What was made before a delete, a task or a vector on its way out, brings nothing, so it makes no duplicate.
-pub async fn find_duplicate(
+pub async fn standing(
     records: &Records,
     queue: &dyn JobQueue,
     collection: &dyn Collection,
     image_id: ImageId,
-) -> Result<Option<Duplicate>, StoreError> {
-    let Some(record) = records.get(image_id).await? else { return Ok(None) };
-    if record.searchable().is_none() {
-        return Ok(None);
-    }
+) -> Result<Standing, StoreError> {
+    let Some(stored) = records.read(image_id).await? else { return Ok(Standing::Wanted(None)) };
+    // A record that can't be read is one to be replaced: its error says "upload the image again".
+    let record = stored.record.as_ref().ok();
+    let Some(version) = record.and_then(ImageRecord::searchable).map(|document| document.version) else {
+        return Ok(Standing::Wanted(Some(stored)));
+    };
     if let Some(task) = queue.live_task(image_id, &collection.spec().model).await? {
-        return Ok(Some(Duplicate { task_id: Some(task.task_id) }));
+        return Ok(Standing::Duplicate { task_id: Some(task.task_id) });
     }
     let indexed = collection.get(image_id).await?;
-    let is_current = indexed.is_some_and(|point| point.document.version == record.version);
-    Ok(is_current.then_some(Duplicate { task_id: None }))
+    let is_current = indexed.is_some_and(|point| point.document.version == version);
+    Ok(if is_current { Standing::Duplicate { task_id: None } } else { Standing::Wanted(Some(stored)) })
 }
 
 /// What is kept of the name that a file or a URL came with: its last segment, in whatever script, without control

@@ -84,14 +84,16 @@ impl Records {
 
     /// Takes an image in: gives the staged bytes their key, then swaps in a record with a new version. Over a present
     /// record, the date of creation, the facts and the stored bytes stay, and the new metadata wins where it says something.
+    /// `seen` is the record as it was read last: if that is not what is stored any more, it is read again.
     ///
     /// Once this returns, the image survives whatever dies; a job for it must follow.
     pub async fn accept_upload(
         &self,
         upload: &Upload,
         staged: Box<dyn StagedObject>,
+        seen: Option<Stored>,
     ) -> Result<ImageRecord, RecordError> {
-        self.take_in(upload, staged, None).await
+        self.take_in(upload, staged, seen, None).await
     }
 
     /// Takes an image in that was asked for at `asked` and fetched later: a delete in between wins.
@@ -102,22 +104,23 @@ impl Records {
         &self,
         upload: &Upload,
         staged: Box<dyn StagedObject>,
+        seen: Option<Stored>,
         asked: Timestamp,
     ) -> Result<ImageRecord, RecordError> {
-        self.take_in(upload, staged, Some(asked)).await
+        self.take_in(upload, staged, seen, Some(asked)).await
     }
 
     async fn take_in(
         &self,
         upload: &Upload,
         staged: Box<dyn StagedObject>,
+        mut seen: Option<Stored>,
         asked: Option<Timestamp>,
     ) -> Result<ImageRecord, RecordError> {
         metadata::validate(&upload.metadata)?;
         let mut bytes = Incoming::Staged(staged);
         for _ in 0..MAX_SWAPS {
-            let stored = self.read(upload.image_id).await?;
-            let previous = stored.as_ref().and_then(|stored| stored.record.as_ref().ok());
+            let previous = seen.as_ref().and_then(|stored| stored.record.as_ref().ok());
             if asked.is_some_and(|asked| previous.is_some_and(|record| is_deleted_since(record, asked))) {
                 self.remove_copies(upload.image_id, [bytes.committed()]).await;
                 return Err(RecordError::DeletedSince(upload.image_id));
@@ -128,11 +131,12 @@ impl Records {
             };
             let record = upload.onto(previous, original);
             let replaced = previous.and_then(|record| record.original);
-            if self.swap_in(&record, stored.as_ref()).await? {
+            if self.swap_in(&record, seen.as_ref()).await? {
                 let unused = [replaced, bytes.committed()].map(|copy| copy.filter(|copy| *copy != original));
                 self.remove_copies(upload.image_id, unused).await;
                 return Ok(record);
             }
+            seen = self.read(upload.image_id).await?;
         }
         Err(ObjectError::Precondition(keys::record(upload.image_id)).into())
     }

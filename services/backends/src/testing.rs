@@ -69,7 +69,7 @@ impl World {
             name: Some("picture.png".into()),
             metadata: Metadata::default(),
         };
-        self.stores.records.accept_upload(&upload, self.staged(bytes).await).await.unwrap()
+        self.stores.records.accept_upload(&upload, self.staged(bytes).await, None).await.unwrap()
     }
 
     pub(crate) async fn staged(&self, bytes: &[u8]) -> Box<dyn StagedObject> {

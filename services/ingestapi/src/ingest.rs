@@ -6,7 +6,7 @@ use backends::{
     Stores,
     error::StoreError,
     index::Collection,
-    intake::{Intake, IntakeError, Received, clean_name, find_duplicate},
+    intake::{Intake, IntakeError, Received, Standing, clean_name, standing},
     metadata::MetadataError,
     projection::Projection,
     queue::{QueueError, TaskPage, TaskQuery},
@@ -151,12 +151,13 @@ impl Ingest {
     async fn accept(&self, info: FileInfo, received: Received) -> Result<Accepted, IngestError> {
         let image_id = received.image_id;
         let Stores { records, queue, .. } = &self.stores;
-        if let Some(duplicate) = find_duplicate(records, queue.as_ref(), self.collection.as_ref(), image_id).await? {
-            return Ok(Accepted::Duplicate { task_id: duplicate.task_id, image_id });
-        }
+        let seen = match standing(records, queue.as_ref(), self.collection.as_ref(), image_id).await? {
+            Standing::Duplicate { task_id } => return Ok(Accepted::Duplicate { task_id, image_id }),
+            Standing::Wanted(seen) => seen,
+        };
         let name = info.name.as_deref().and_then(clean_name);
         let (upload, staged) = received.into_upload(name.clone(), info.metadata);
-        let record = records.accept_upload(&upload, staged).await.map_err(store)?;
+        let record = records.accept_upload(&upload, staged, seen).await.map_err(store)?;
         let job = self.job(JobSource::Stored { image_id, version: record.version }, name);
         queue.enqueue(std::slice::from_ref(&job)).await.map_err(store)?;
         Ok(Accepted::Queued { task_id: job.task_id, image_id: Some(image_id) })

@@ -5,6 +5,7 @@
 mod api;
 
 use api::{Api, answer, file, png};
+use backends::{keys, objects::PutCondition};
 use bytes::Bytes;
 use camino::Utf8PathBuf;
 use futures::{StreamExt, stream};
@@ -115,6 +116,15 @@ async fn an_image_on_its_way_is_a_duplicate_until_it_is_deleted() {
     let third = api.upload(png(1)).await;
     assert_eq!(third["status"], "queued");
     assert_ne!(third["task_id"], first["task_id"]);
+}
+
+#[tokio::test]
+async fn an_upload_replaces_a_record_that_cannot_be_read() {
+    let api = Api::start().await;
+    let image_id = ImageId::of(&png(1));
+    api.stores.objects.put(&keys::record(image_id), Bytes::from("{"), PutCondition::None).await.unwrap();
+    assert_eq!(api.upload(png(1)).await["status"], "queued");
+    assert!(api.stores.records.get(image_id).await.unwrap().is_some());
 }
 
 #[tokio::test]

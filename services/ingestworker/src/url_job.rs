@@ -2,7 +2,7 @@
 
 use backends::{
     error::StoreError,
-    intake::{Intake, IntakeError, Received, clean_name, find_duplicate},
+    intake::{Intake, IntakeError, Received, Standing, clean_name, standing},
     records::RecordError,
 };
 use percent_encoding::percent_decode_str;
@@ -33,12 +33,10 @@ pub(crate) async fn fetch(worker: &Worker, held: &Held, url: &Url, metadata: &Me
     let (found_at, received) = receive(worker, url).await?;
     let image_id = received.image_id;
     let stores = &worker.stores;
-    let duplicate = find_duplicate(&stores.records, stores.queue.as_ref(), worker.collection.as_ref(), image_id).await;
-    if duplicate.map_err(fault)?.is_some() {
-        return Ok(Fetched::Duplicate(image_id));
-    }
+    let standing = standing(&stores.records, stores.queue.as_ref(), worker.collection.as_ref(), image_id).await;
+    let Standing::Wanted(seen) = standing.map_err(fault)? else { return Ok(Fetched::Duplicate(image_id)) };
     let (upload, staged) = received.into_upload(name_of(&found_at), metadata.clone());
-    let record = match stores.records.accept_fetched(&upload, staged, held.job().created).await {
+    let record = match stores.records.accept_fetched(&upload, staged, seen, held.job().created).await {
         Err(RecordError::DeletedSince(_)) => return Ok(Fetched::Deleted),
         accepted => accepted.map_err(fault)?,
     };

@@ -72,7 +72,7 @@ impl World {
             metadata: Metadata::default(),
         };
         let staged = Box::new(doubles::SteppedStaged { inner: staged, stepping: self.stepping.clone() });
-        let record = self.records.accept_upload(&upload, staged).await.unwrap();
+        let record = self.records.accept_upload(&upload, staged, None).await.unwrap();
         crate::queue::JobQueue::enqueue(self.queue.as_ref(), &[job_for(&record, &model())]).await.unwrap();
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{TryStreamExt, future::join_all};
+use jiff::Timestamp;
 use serde_json::json;
 use shared::{FailureCode, ImageFacts, ImageId, ImageRecord, Metadata, TaskFailure, Version};
 
@@ -36,7 +37,7 @@ async fn staged(records: &Records) -> Box<dyn StagedObject> {
 }
 
 async fn accept(records: &Records, metadata: serde_json::Value) -> ImageRecord {
-    records.accept_upload(&upload(metadata), staged(records).await).await.unwrap()
+    records.accept_upload(&upload(metadata), staged(records).await, None).await.unwrap()
 }
 
 async fn originals(records: &Records) -> Vec<ObjectKey> {
@@ -102,6 +103,26 @@ async fn an_upload_heals_bytes_that_are_gone_and_a_record_that_cannot_be_read() 
 }
 
 #[tokio::test]
+async fn a_record_that_changed_since_it_was_seen_is_read_again() {
+    let records = records();
+    let first = accept(&records, json!({})).await;
+    let image_id = first.image_id;
+    let seen = records.read(image_id).await.unwrap();
+    records.change_metadata(image_id, &json!({"caption": "newer"})).await.unwrap();
+    let second = records.accept_upload(&upload(json!({})), staged(&records).await, seen).await.unwrap();
+    assert_eq!(
+        (second.original, second.document().unwrap().metadata.caption.as_deref()),
+        (first.original, Some("newer"))
+    );
+
+    let (seen, asked) = (records.read(image_id).await.unwrap(), Timestamp::now());
+    records.delete(image_id).await.unwrap();
+    let third = records.accept_fetched(&upload(json!({})), staged(&records).await, seen, asked).await;
+    assert!(matches!(third, Err(RecordError::DeletedSince(_))), "{third:?}");
+    assert_eq!(originals(&records).await, [keys::original(image_id, first.original.unwrap())]);
+}
+
+#[tokio::test]
 async fn of_many_changes_at_once_none_is_lost() {
     let records = records();
     let image_id = accept(&records, json!({})).await.image_id;
@@ -152,7 +173,7 @@ async fn a_change_that_breaks_a_limit_changes_nothing() {
     let refused = records.change_metadata(before.image_id, &json!({"tags": [""]})).await;
     assert!(matches!(refused, Err(RecordError::Metadata(_))));
     assert_eq!(records.get(before.image_id).await.unwrap(), Some(before));
-    let refused = records.accept_upload(&upload(json!({"fields": {"a": [1]}})), staged(&records).await).await;
+    let refused = records.accept_upload(&upload(json!({"fields": {"a": [1]}})), staged(&records).await, None).await;
     assert!(matches!(refused, Err(RecordError::Metadata(_))));
 }
 

@@ -52,7 +52,7 @@ impl Site {
         let received = intake.finish().expect("an image");
         let image_id = received.image_id;
         let (upload, staged) = received.into_upload(None, Metadata::default());
-        self.stores.records.accept_upload(&upload, staged).await.expect("accepted");
+        self.stores.records.accept_upload(&upload, staged, None).await.expect("accepted");
         image_id
     }
 

@@ -42,6 +42,11 @@ pub struct Span {
 
 /// Starts one.
 pub async fn jaeger() -> Jaeger {
+    jaeger_with(&[]).await
+}
+
+/// Starts one with further arguments.
+pub async fn jaeger_with(more: &[String]) -> Jaeger {
     let ports = Ports::reserve();
     let listeners = [
         "query.http-server.host-port",
@@ -54,6 +59,7 @@ pub async fn jaeger() -> Jaeger {
     ];
     let arguments: Vec<String> = std::iter::once(installed("install-jaeger"))
         .chain(listeners.iter().zip(ports.all()).map(|(listener, port)| format!("--{listener}=127.0.0.1:{port}")))
+        .chain(more.iter().cloned())
         .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     Jaeger { server: Server::start("Jaeger", ports, None, &arguments, &[]).await, http: reqwest::Client::new() }

@@ -2,6 +2,7 @@
 //! test process ends, in whatever way.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
+mod certificates;
 mod jaeger;
 mod milvus;
 mod nats;
@@ -10,7 +11,8 @@ mod s3;
 mod server;
 
 pub use self::{
-    jaeger::{Jaeger, Span, Trace, jaeger},
+    certificates::certificates,
+    jaeger::{Jaeger, Span, Trace, jaeger, jaeger_with},
     milvus::{milvus, shared_milvus},
     nats::{nats, shared_nats},
     ports::Ports,

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use axum::{body::Bytes, http::HeaderMap};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+use uuid::Uuid;
 
 use crate::server::{Server, photo};
 
@@ -80,12 +82,18 @@ async fn a_collector_that_takes_nothing_delays_nobody_and_is_told_of_once() {
 async fn log_records_go_out_by_otlp_with_the_ids_of_request_and_trace() {
     // Jaeger takes no logs. In protobuf, texts stand as they are, and ids of traces as their bytes.
     let (send, mut received) = tokio::sync::mpsc::unbounded_channel();
-    let take = move |body: axum::body::Bytes| async move { drop(send.send(body)) };
+    let take = async move |headers: HeaderMap, body: Bytes| {
+        // Whoever doesn't say who he is, nobody listens to.
+        if headers.get("x-tenant").is_some_and(|tenant| tenant == "photos") {
+            drop(send.send(body));
+        }
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let collector = axum::Router::new().route("/v1/logs", axum::routing::post(take));
     tokio::spawn(async move { axum::serve(listener, collector).await });
-    let server = Server::start_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), SOON, SOON_LOGS]).await;
+    let tenant = ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=photos");
+    let server = Server::start_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), tenant, SOON, SOON_LOGS]).await;
 
     let trace_id = [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36];
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -103,6 +111,41 @@ async fn log_records_go_out_by_otlp_with_the_ids_of_request_and_trace() {
     let body = tokio::time::timeout(Duration::from_mins(1), found).await.expect("the record of the request");
     for part in [&b"answered"[..], b"/api/v1/image", b"service.name", &trace_id] {
         assert!(contains(&body, part), "{:?}", String::from_utf8_lossy(part));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_asks_for_a_certificate_is_shown_one() {
+    let folder = tempfile::tempdir().unwrap();
+    servers::certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let of_both = ["grpc", "http"].into_iter().flat_map(|protocol| {
+        let flag = |name: &str, value: &str| format!("--collector.otlp.{protocol}.tls.{name}={value}");
+        let files = [("cert", "server.pem"), ("key", "server.key"), ("client-ca", "ca.pem")];
+        files
+            .map(|(name, value)| flag(name, &file(value)))
+            .into_iter()
+            .chain([flag("enabled", "true")])
+            .collect::<Vec<_>>()
+    });
+    let jaeger = servers::jaeger_with(&of_both.collect::<Vec<_>>()).await;
+    let (authority, certificate, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+    let (http, grpc) = (format!("{}/v1/traces", jaeger.http()), jaeger.grpc());
+    for (protocol, endpoint) in [("http/protobuf", http), ("grpc", grpc)] {
+        let endpoint = endpoint.replace("http:", "https:");
+        let server = Server::start_with(&[
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", authority.as_str()),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", certificate.as_str()),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", key.as_str()),
+            SOON,
+        ])
+        .await;
+        let trace_id = Uuid::new_v4().simple().to_string();
+        let asked = server.http.get(server.url("/api/v1/image"));
+        asked.header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01")).send().await.unwrap();
+        jaeger.until(&trace_id, &["GET /api/v1/image"]).await;
     }
 }
 

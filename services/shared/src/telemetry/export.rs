@@ -8,7 +8,7 @@ use std::{
 };
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{ExporterBuildError, WithTonicConfig, tonic_types::transport::ClientTlsConfig};
+use opentelemetry_otlp::{ExporterBuildError, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -42,9 +42,10 @@ impl Providers {
     /// When an endpoint is no address, or TLS can't be set up.
     pub(super) fn start(service: &str, settings: &Settings) -> Result<Self, ExporterBuildError> {
         let resource = resource(service, settings.service_name.as_deref());
-        let traces = settings.traces.map(|target| tracer_provider(target, settings, resource.clone())).transpose()?;
-        let page = settings.traces.map(page_processor).transpose()?.map(Arc::new);
-        let logs = settings.logs.map(|target| logger_provider(target, resource)).transpose()?;
+        let (traces, logs) = (settings.traces.as_ref(), settings.logs.as_ref());
+        let page = traces.map(page_processor).transpose()?.map(Arc::new);
+        let traces = traces.map(|target| tracer_provider(target, settings, resource.clone())).transpose()?;
+        let logs = logs.map(|target| logger_provider(target, resource)).transpose()?;
         Ok(Self { traces, page, logs })
     }
 
@@ -60,7 +61,7 @@ impl Providers {
 }
 
 fn tracer_provider(
-    target: Target,
+    target: &Target,
     settings: &Settings,
     resource: Resource,
 ) -> Result<SdkTracerProvider, ExporterBuildError> {
@@ -70,14 +71,14 @@ fn tracer_provider(
     Ok(provider.with_batch_exporter(exporter).build())
 }
 
-fn page_processor(target: Target) -> Result<BatchSpanProcessor, ExporterBuildError> {
+fn page_processor(target: &Target) -> Result<BatchSpanProcessor, ExporterBuildError> {
     let exporter = Watched { exporter: span_exporter(target)?, health: Health::new("traces of pages") };
     let mut processor = BatchSpanProcessor::builder(exporter).build();
     processor.set_resource(&resource(PAGE, Some(PAGE)));
     Ok(processor)
 }
 
-fn logger_provider(target: Target, resource: Resource) -> Result<SdkLoggerProvider, ExporterBuildError> {
+fn logger_provider(target: &Target, resource: Resource) -> Result<SdkLoggerProvider, ExporterBuildError> {
     let exporter = Watched { exporter: log_exporter(target)?, health: Health::new("logs") };
     Ok(SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
 }
@@ -98,27 +99,28 @@ fn resource(service: &str, named: Option<&str>) -> Resource {
         .build()
 }
 
-fn span_exporter(target: Target) -> Result<opentelemetry_otlp::SpanExporter, ExporterBuildError> {
+fn span_exporter(target: &Target) -> Result<opentelemetry_otlp::SpanExporter, ExporterBuildError> {
     let builder = opentelemetry_otlp::SpanExporter::builder();
     match target {
-        Target { protocol: Protocol::HttpProtobuf, .. } => builder.with_http().build(),
+        Target { protocol: Protocol::HttpProtobuf, tls, timeout, .. } => match tls.http_client(*timeout)? {
+            Some(client) => builder.with_http().with_http_client(client).build(),
+            None => builder.with_http().build(),
+        },
         Target { is_encrypted: false, .. } => builder.with_tonic().build(),
-        Target { is_encrypted: true, .. } => builder.with_tonic().with_tls_config(tls()).build(),
+        Target { tls, .. } => builder.with_tonic().with_tls_config(tls.of_grpc()?).build(),
     }
 }
 
-fn log_exporter(target: Target) -> Result<opentelemetry_otlp::LogExporter, ExporterBuildError> {
+fn log_exporter(target: &Target) -> Result<opentelemetry_otlp::LogExporter, ExporterBuildError> {
     let builder = opentelemetry_otlp::LogExporter::builder();
     match target {
-        Target { protocol: Protocol::HttpProtobuf, .. } => builder.with_http().build(),
+        Target { protocol: Protocol::HttpProtobuf, tls, timeout, .. } => match tls.http_client(*timeout)? {
+            Some(client) => builder.with_http().with_http_client(client).build(),
+            None => builder.with_http().build(),
+        },
         Target { is_encrypted: false, .. } => builder.with_tonic().build(),
-        Target { is_encrypted: true, .. } => builder.with_tonic().with_tls_config(tls()).build(),
+        Target { tls, .. } => builder.with_tonic().with_tls_config(tls.of_grpc()?).build(),
     }
-}
-
-/// Without this, gRPC trusts nobody. HTTP trusts the system's authorities by itself.
-fn tls() -> ClientTlsConfig {
-    ClientTlsConfig::new().with_native_roots()
 }
 
 /// An exporter whose failing and recovering is told, each once.

@@ -9,6 +9,7 @@ mod sampler;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tls;
 
 use std::{
     io::IsTerminal,

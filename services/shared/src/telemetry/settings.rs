@@ -1,7 +1,12 @@
 //! What the standard `OTEL_…` variables ask for: whether anything is exported, how, and which traces are kept. The SDK reads
-//! the details itself (headers, deadlines, sizes of queues); it says nothing of a value that it can't use, so this does.
+//! the details itself (headers, sizes of queues); it says nothing of a value that it can't use, so this does.
 
+use std::time::Duration;
+
+use opentelemetry_otlp::OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT;
 use opentelemetry_sdk::trace::Sampler;
+
+use super::tls::TlsFiles;
 
 /// How OTLP travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,10 +16,13 @@ pub(super) enum Protocol {
 }
 
 /// Where one signal goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) protocol: Protocol,
     pub(super) is_encrypted: bool,
+    pub(super) tls: TlsFiles,
+    /// Of one export.
+    pub(super) timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -76,7 +84,27 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             }
         }
         let is_encrypted = endpoint.is_some_and(|endpoint| endpoint.starts_with("https:"));
-        Some(Target { protocol: self.protocol(signal), is_encrypted })
+        Some(Target {
+            protocol: self.protocol(signal),
+            is_encrypted,
+            tls: self.tls(signal),
+            timeout: self.timeout(signal),
+        })
+    }
+
+    fn tls(&mut self, signal: &str) -> TlsFiles {
+        let authority = self.of_signal(signal, "CERTIFICATE");
+        let (certificate, key) = (self.of_signal(signal, "CLIENT_CERTIFICATE"), self.of_signal(signal, "CLIENT_KEY"));
+        if certificate.is_some() != key.is_some() {
+            let both = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY are nothing without each other";
+            self.ignored.push(both.to_owned());
+        }
+        TlsFiles { authority, client: certificate.zip(key) }
+    }
+
+    fn timeout(&self, signal: &str) -> Duration {
+        let said = self.of_signal(signal, "TIMEOUT").and_then(|text| text.parse().ok());
+        said.map_or(OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, Duration::from_millis)
     }
 
     fn protocol(&mut self, signal: &str) -> Protocol {
@@ -142,9 +170,14 @@ mod tests {
 
     #[test]
     fn an_endpoint_exports_both_and_each_can_be_left_out() {
-        let target = Some(Target { protocol: Protocol::HttpProtobuf, is_encrypted: false });
+        let target = Some(Target {
+            protocol: Protocol::HttpProtobuf,
+            is_encrypted: false,
+            tls: TlsFiles::default(),
+            timeout: Duration::from_secs(10),
+        });
         let settings = read(&[ENDPOINT]);
-        assert_eq!((settings.traces, settings.logs), (target, target));
+        assert_eq!((&settings.traces, &settings.logs), (&target, &target));
         assert_eq!(read(&[ENDPOINT, ("OTEL_LOGS_EXPORTER", "none")]).logs, None);
         assert_eq!(read(&[ENDPOINT, ("OTEL_SDK_DISABLED", "True")]).traces, None);
         let traces_only = read(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector:4317")]);
@@ -166,6 +199,24 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_has_its_own_certificates_and_deadline_before_those_of_all() {
+        let settings = read(&[
+            ENDPOINT,
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "all.pem"),
+            ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "logs.pem"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "client.pem"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "client.key"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "250"),
+        ]);
+        let (traces, logs) = (settings.traces.unwrap(), settings.logs.unwrap());
+        let authorities = [&traces, &logs].map(|target| target.tls.authority.clone().unwrap());
+        assert_eq!(authorities, ["all.pem", "logs.pem"]);
+        assert_eq!(logs.tls.client, Some(("client.pem".to_owned(), "client.key".to_owned())));
+        assert_eq!([traces.timeout, logs.timeout], [Duration::from_millis(250), Duration::from_secs(10)]);
+        assert!(settings.ignored.is_empty());
+    }
+
+    #[test]
     fn what_cannot_be_done_is_said() {
         for variable in [
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
@@ -174,6 +225,10 @@ mod tests {
         ] {
             let ignored = read(&[ENDPOINT, variable]).ignored;
             assert!(ignored.iter().any(|told| told.contains(variable.1)), "{ignored:?}");
+        }
+        for half in ["OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"] {
+            let settings = read(&[ENDPOINT, (half, "a.pem")]);
+            assert!(settings.ignored[0].contains("without each other") && settings.logs.unwrap().tls.client.is_none());
         }
         let sampled = |settings: &Settings| format!("{:?}", settings.sampler);
         let ratio = |text| read(&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", text)]);

@@ -106,24 +106,11 @@ async fn until_ready(index: &MilvusIndex) {
     }
 }
 
-/// Certificates of an authority of our own, for a server at 127.0.0.1 and for a client.
-fn certificates(folder: &Utf8Path) {
-    let script = "
-        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
-        echo 'subjectAltName=IP:127.0.0.1' > names
-        for who in server client; do
-            openssl req -newkey rsa:2048 -nodes -subj /CN=$who -keyout $who.key -out $who.request
-            openssl x509 -req -in $who.request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out $who.pem
-        done";
-    let made = Command::new("sh").args(["-ec", script]).current_dir(folder).output().expect("openssl is needed");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_asks_for_a_certificate_and_a_user_is_reached_with_them_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = Utf8Path::from_path(folder.path()).unwrap();
-    certificates(path);
+    servers::certificates(folder.path());
     let environment =
         [("MILVUS_TLS_FOLDER", path.as_str()), ("MILVUS_TLS_MODE", "2"), ("MILVUS_AUTHORIZATION", "true")];
     let server = servers::milvus(&environment).await;

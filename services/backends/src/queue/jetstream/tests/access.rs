@@ -73,28 +73,11 @@ async fn a_credentials_file_lets_in_and_those_of_others_are_refused_with_the_set
     assert!(message.contains("without queue.credentials_file"), "{message}");
 }
 
-/// Runs openssl, as a user does who makes certificates.
-fn openssl(folder: &Utf8Path, arguments: &str) {
-    let mut command = std::process::Command::new("openssl");
-    let output = command.args(arguments.split(' ')).current_dir(folder).output().expect("openssl is needed");
-    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
 #[tokio::test]
 async fn mutual_tls_is_spoken_and_a_client_without_a_certificate_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = Utf8Path::from_path(folder.path()).unwrap();
-    openssl(path, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=tests");
-    for (name, extension) in [("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")] {
-        openssl(path, &format!("req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"));
-        std::fs::write(path.join("extensions"), extension).unwrap();
-        openssl(
-            path,
-            &format!(
-                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile extensions"
-            ),
-        );
-    }
+    servers::certificates(folder.path());
     let file = |name: &str| path.join(name).into_string();
     let certificates = [file("server.pem"), file("server.key"), file("ca.pem")];
     let [certificate, key, ca] = certificates.each_ref().map(String::as_str);

@@ -58,6 +58,14 @@ pub fn model_file(model: &ModelKey, checksum: Checksum) -> ObjectKey {
     ObjectKey::known(format!("{MODELS}/{}/{checksum}", model.as_str()))
 }
 
+/// Whether something is a file of a stored model.
+pub fn is_model_file(key: &ObjectKey) -> bool {
+    match key.as_str().split('/').collect::<Vec<_>>()[..] {
+        [MODELS, model, file] => hex::decode(model).is_ok() && file.parse::<Checksum>().is_ok(),
+        _ => false,
+    }
+}
+
 /// The part of a folder that holds the images whose id starts with this byte: a 256th.
 pub fn shard(folder: &str, first_byte: u8) -> String {
     format!("{folder}/{first_byte:02x}")

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
@@ -33,6 +34,9 @@ impl Bucket {
             (_, Some(301)) => "the bucket is in another region; check objects.region",
             (_, Some(503)) => "the store asks for fewer requests",
             (_, Some(_)) => "the store refused",
+            (_, None) if lacks_credentials(&error) => {
+                "there are no credentials; set objects.access_key_id and objects.secret_access_key, or what the AWS SDK looks for"
+            }
             (_, None) => "no answer; check objects.endpoint, the network, and that the store runs",
         };
         let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
@@ -51,6 +55,11 @@ impl Bucket {
 
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// Nothing was sent, because nobody knows how to sign it.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    error.is::<CredentialsError>() || error.source().is_some_and(lacks_credentials)
 }
 
 fn is_full(code: &str) -> bool {

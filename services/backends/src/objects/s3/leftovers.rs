@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use embedding::Checksum;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -92,12 +91,5 @@ fn is_staged(name: &str) -> bool {
 
 /// Whether staged objects get keys like this one: originals and files of models.
 fn is_large(key: &ObjectKey) -> bool {
-    keys::is_original(key) || is_model_file(key)
-}
-
-fn is_model_file(key: &ObjectKey) -> bool {
-    match key.as_str().split('/').collect::<Vec<_>>()[..] {
-        [keys::MODELS, model, file] => hex::decode(model).is_ok() && file.parse::<Checksum>().is_ok(),
-        _ => false,
-    }
+    keys::is_original(key) || keys::is_model_file(key)
 }

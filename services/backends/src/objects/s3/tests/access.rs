@@ -111,6 +111,19 @@ async fn put_with_keys_that_are_not_configured() {
 }
 
 #[tokio::test]
+#[ignore = "started by the next one"]
+async fn open_without_keys() {
+    let settings = S3 { access_key_id: None, secret_access_key: None, ..settings().await };
+    let context = refusal(&settings).await;
+    assert!(context.contains("there are no credentials; set objects.access_key_id"), "{context}");
+}
+
+#[tokio::test]
+async fn who_has_no_keys_is_told_so() {
+    run_alone("access::open_without_keys", &[]).await;
+}
+
+#[tokio::test]
 async fn keys_are_taken_from_the_environment() {
     let settings = settings().await;
     // Makes the bucket.

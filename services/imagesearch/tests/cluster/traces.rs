@@ -1,6 +1,9 @@
 //! One upload is one trace across all processes, and so is a search; on a real Jaeger.
 
+use axum::routing::get;
+use serde_json::json;
 use servers::{Jaeger, Span, Trace};
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::cluster::{Cluster, Stores, again, photos};
@@ -143,6 +146,42 @@ async fn an_upload_is_one_trace_from_its_caller_to_the_index() {
     assert!(!trace.text.contains("holiday-with-somebody"), "what users call their images is not in a trace");
     // Of every process that had a part in it, the log is found by the same id.
     assert!(cluster.ingestapi.log().contains(&begun.trace_id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_by_its_url_is_one_trace_and_so_is_its_delivery() {
+    let loopback = [("IMAGESEARCH_INGESTWORKER__FETCH__ALLOW_NETWORKS", "127.0.0.0/8")];
+    let (cluster, jaeger) = traced_with(1, "grpc", &loopback).await;
+    let (_, bytes) = photos().swap_remove(0);
+    let site = axum::Router::new().route("/album-of-somebody/photo.jpg", get(async || bytes));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, site).await });
+    let begun = Begun::new();
+    let urls = json!({"urls": [format!("http://127.0.0.1:{port}/album-of-somebody/photo.jpg?token=of-somebody")]});
+    let asked = cluster.http.post(cluster.ingestapi.url("/api/v1/ingest")).header("traceparent", begun.header());
+    assert_eq!(asked.json(&urls).send().await.unwrap().status(), 202);
+    assert_eq!(cluster.until_idle().await["indexed"], 1);
+    let names = ["POST /api/v1/ingest", "publish jobs", "process jobs", "fetch", "GET", "embed", "index"];
+    let trace = jaeger.until(&begun.trace_id, &names).await;
+    let asked = trace.span("GET");
+    let fetch = trace.spans.iter().find(|span| Some(&span.id) == asked.parent.as_ref()).expect("the step around it");
+    assert_eq!((fetch.name.as_str(), fetch.parent.as_ref()), ("fetch", Some(&trace.span("process jobs").id)));
+    assert_eq!((&asked.attributes["span.kind"], &asked.attributes["server.port"]), (&json!("client"), &json!(port)));
+    assert_eq!(asked.attributes["http.response.status_code"], 200);
+    assert_conventional(&trace);
+    assert!(!trace.text.contains("of-somebody"), "{}", trace.text);
+
+    let begun = Begun::new();
+    let picture = cluster.cdnapi.url(&format!("/images/{}?w=64", cluster.indexed().await[0]));
+    let picture = cluster.http.get(picture).header("traceparent", begun.header()).send().await.unwrap();
+    assert_eq!(picture.status(), 200);
+    let trace = jaeger.until(&begun.trace_id, &["GET /images/{image_id}", "render", "S3/PutObject"]).await;
+    let request = trace.span("GET /images/{image_id}");
+    assert_eq!(request.parent.as_deref(), Some(begun.span_id.as_str()));
+    assert_child(&trace, request, "render", "imagesearch-cdnapi");
+    assert_child(&trace, request, "S3/PutObject", "imagesearch-cdnapi");
+    assert_conventional(&trace);
 }
 
 #[tokio::test(flavor = "multi_thread")]

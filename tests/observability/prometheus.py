@@ -15,12 +15,13 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def faster(text):
-    """A configuration or rules whose durations are SPEED times as short."""
+    """A configuration or rules whose durations are SPEED times as short, and ages that are compared with a number of seconds."""
 
     def scale(match):
         milliseconds = int(match[2]) * SECONDS[match[3]] * 1000 // SPEED
         return f"{match[1]}{max(milliseconds, SHORTEST_MS)}ms"
 
+    text = re.sub(r"(_age_seconds\) > )(\d+)", lambda match: f"{match[1]}{int(match[2]) // SPEED}", text)
     return re.sub(r"(\[|\bfor: |_interval: |_timeout: |\binterval: )(\d+)([smhd])\b", scale, text)
 
 
@@ -64,6 +65,12 @@ class Prometheus:
         """Whether a query gives any number at all since then."""
         found = self.get("query_range", query=expression, start=started, end=time.time(), step=2)["result"]
         return any(value not in ("NaN", "+Inf", "-Inf") for series in found for _, value in series["values"])
+
+    def newest_trace(self, expression, started):
+        """The trace of the newest exemplar of a query since then; None without one."""
+        found = self.get("query_exemplars", query=expression, start=started, end=time.time())
+        exemplars = [exemplar for series in found for exemplar in series["exemplars"]]
+        return max(exemplars, key=lambda exemplar: exemplar["timestamp"])["labels"]["trace_id"] if exemplars else None
 
     def labels(self, name):
         """The labels of a metric; none when there is no such metric."""

@@ -108,7 +108,7 @@ pub enum Standing {
     /// They need not be taken again. The task brings the image; `None` when it is indexed.
     Duplicate { task_id: Option<TaskId> },
     /// For [`Records::accept_upload`], with the record that was found.
-    Wanted(Option<Stored>),
+    Wanted(Option<Box<Stored>>),
 }
 
 /// An image is a duplicate while its record is present and either the index has that version or a task brings it.
@@ -123,14 +123,14 @@ pub async fn standing(
     // A record that can't be read is one to be replaced: its error says "upload the image again".
     let record = stored.record.as_ref().ok();
     let Some(version) = record.and_then(ImageRecord::searchable).map(|document| document.version) else {
-        return Ok(Standing::Wanted(Some(stored)));
+        return Ok(Standing::Wanted(Some(Box::new(stored))));
     };
     if let Some(task) = queue.live_task(image_id, &collection.spec().model).await? {
         return Ok(Standing::Duplicate { task_id: Some(task.task_id) });
     }
     let indexed = collection.get(image_id).await?;
     let is_current = indexed.is_some_and(|point| point.document.version == version);
-    Ok(if is_current { Standing::Duplicate { task_id: None } } else { Standing::Wanted(Some(stored)) })
+    Ok(if is_current { Standing::Duplicate { task_id: None } } else { Standing::Wanted(Some(Box::new(stored))) })
 }
 
 /// What is kept of the name that a file or a URL came with: its last segment, in whatever script, without control

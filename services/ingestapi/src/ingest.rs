@@ -153,7 +153,7 @@ impl Ingest {
         let Stores { records, queue, .. } = &self.stores;
         let seen = match standing(records, queue.as_ref(), self.collection.as_ref(), image_id).await? {
             Standing::Duplicate { task_id } => return Ok(Accepted::Duplicate { task_id, image_id }),
-            Standing::Wanted(seen) => seen,
+            Standing::Wanted(seen) => seen.map(|seen| *seen),
         };
         let name = info.name.as_deref().and_then(clean_name);
         let (upload, staged) = received.into_upload(name.clone(), info.metadata);

@@ -36,7 +36,8 @@ pub(crate) async fn fetch(worker: &Worker, held: &Held, url: &Url, metadata: &Me
     let standing = standing(&stores.records, stores.queue.as_ref(), worker.collection.as_ref(), image_id).await;
     let Standing::Wanted(seen) = standing.map_err(fault)? else { return Ok(Fetched::Duplicate(image_id)) };
     let (upload, staged) = received.into_upload(name_of(&found_at), metadata.clone());
-    let record = match stores.records.accept_fetched(&upload, staged, seen, held.job().created).await {
+    let record = match stores.records.accept_fetched(&upload, staged, seen.map(|seen| *seen), held.job().created).await
+    {
         Err(RecordError::DeletedSince(_)) => return Ok(Fetched::Deleted),
         accepted => accepted.map_err(fault)?,
     };

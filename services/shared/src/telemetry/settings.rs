@@ -151,6 +151,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Settings {

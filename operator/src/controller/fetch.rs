@@ -126,7 +126,10 @@ async fn secrets(
 ) -> Result<BTreeMap<String, Secret>, ReconcileError> {
     let mut secrets = ours::<Secret>(client, namespace, &stack.name_any()).await?;
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
-    for name in needed_secrets(stack).into_iter().filter(|name| !secrets.contains_key(name)).collect::<Vec<_>>() {
+    for name in needed_secrets(stack) {
+        if secrets.contains_key(&name) {
+            continue;
+        }
         if let Some(secret) = api.get_opt(&name).await.map_err(reading(&format!("the Secret {name}")))? {
             secrets.insert(name, secret);
         }

@@ -91,7 +91,6 @@ pub(crate) const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 pub(crate) const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub(crate) const MANAGER: &str = "imagesearch-operator";
 
-/// The name of a child: `<stack>-<suffix>`, cut and with a hash when it would be too long.
 /// Secrets that are made once, and kept with what they open.
 pub(crate) const OBJECT_STORE_CREDENTIALS: &str = "objectstore-credentials";
 pub(crate) const QUEUE_CREDENTIALS: &str = "queue-credentials";
@@ -101,6 +100,7 @@ pub(crate) fn key(name: &str) -> String {
     format!("key-{name}")
 }
 
+/// The name of a child: `<stack>-<suffix>`, cut and with a hash when it would be too long.
 pub(crate) fn child(stack: &str, suffix: &str) -> String {
     let name = format!("{stack}-{suffix}");
     if name.len() <= LONGEST {

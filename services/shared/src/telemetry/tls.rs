@@ -59,3 +59,22 @@ fn read(path: &str) -> Result<Vec<u8>, ExporterBuildError> {
 fn invalid(path: &str, error: &dyn std::error::Error) -> ExporterBuildError {
     ExporterBuildError::InvalidConfiguration(format!("{path}: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named() {
+        let absent = TlsFiles { authority: Some("/absent/ca.pem".to_owned()), client: None };
+        let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").to_owned();
+        let client = Some((certificate, "/absent/client.key".to_owned()));
+        let keyless = TlsFiles { authority: None, client };
+        for (files, named) in [(absent, "/absent/ca.pem"), (keyless, "/absent/client.key")] {
+            let (http, grpc) = (files.http_client(Duration::from_secs(1)).err(), files.of_grpc().err());
+            for refused in [http, grpc] {
+                assert!(refused.as_ref().is_some_and(|refused| refused.to_string().contains(named)), "{refused:?}");
+            }
+        }
+    }
+}

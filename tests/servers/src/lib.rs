@@ -5,6 +5,7 @@
 mod certificates;
 mod jaeger;
 mod milvus;
+mod model;
 mod nats;
 mod ports;
 mod s3;
@@ -14,6 +15,7 @@ pub use self::{
     certificates::certificates,
     jaeger::{Jaeger, Span, Trace, jaeger, jaeger_with},
     milvus::{milvus, shared_milvus},
+    model::second_model,
     nats::{nats, shared_nats},
     ports::Ports,
     s3::{S3_ENDPOINT, allow_writes, refuse_writes, s3, settings, settings_at, shared_s3},

@@ -204,7 +204,7 @@ fn run(folder: &Path, arguments: &[String], environment: &[(String, String)]) ->
     (keeper, pid)
 }
 
-/// What an install script prints: a program, or a folder with some.
+/// What a script prints: a program or a folder.
 pub(crate) fn installed(script: &str) -> String {
     let output = Command::new(scripts().join(script)).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "scripts/{script} failed; it says above what is missing");

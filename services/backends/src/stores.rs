@@ -104,6 +104,13 @@ pub async fn open_objects(config: &config::Config) -> Result<Arc<dyn ObjectStore
     Ok(objects_of(config).await?)
 }
 
+/// The same for reading, beside the processes that write it; `None` where nothing was ever stored.
+pub async fn open_objects_for_reading(config: &config::Config) -> Result<Option<Arc<dyn ObjectStore>>, OpenError> {
+    let config::Objects::Folder { path } = &config.objects else { return Ok(Some(objects_of(config).await?)) };
+    let folder = objects_folder(config, path.as_ref());
+    Ok(folder.is_dir().then(|| Arc::new(FolderStore::open_for_reading(&folder)) as Arc<dyn ObjectStore>))
+}
+
 /// Opens the collection of a model for reading, beside the processes that write it.
 ///
 /// # Errors

@@ -234,6 +234,49 @@ pub(crate) enum ModelCommand {
         /// `bundled`, a folder, an archive's URL, `hf://org/repo@revision` or `s3://bucket/folder`; the configured one when absent
         source: Option<String>,
     },
+    /// Measure two models side by side: how well they find what queries should find, how fast, and with how much memory
+    Compare(CompareArgs),
+    /// Measure one model by a plan on standard input; `compare` runs it
+    #[command(hide = true)]
+    Measure {
+        #[command(flatten)]
+        config: ConfigArgs,
+        source: String,
+    },
+}
+
+const COMPARE: &str = "\
+Each line of FILE is a query, a tab, and an image that it should find: a path from FILE's folder, or the id of a stored image.
+
+  a giraffe in the savanna\tgiraffe.jpg
+  two cats on a sofa\tphotos/cats.jpg
+
+The same as JSON, an object a line or a list: {\"query\": \"a giraffe\", \"image\": \"giraffe.jpg\"}. The models search among
+all these images and a sample of those stored in the deployment that the configuration names, if there is one; it may be
+running. Recall@5 is the share of queries whose image is among the first five; MRR the mean of 1 / its place. An interval
+that holds 0 means that these queries can't tell the two apart.
+
+Examples:
+  imagesearch model compare bundled hf://Xenova/clip-vit-base-patch32 --queries queries.tsv
+  imagesearch model compare ./small ./large --queries captions.json --images 5000 --json";
+
+#[derive(Debug, Args)]
+#[command(after_help = COMPARE)]
+pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// A model: `bundled`, a folder, an archive's URL, `hf://org/repo@revision` or `s3://bucket/folder`
+    #[arg(value_name = "A")]
+    pub a: String,
+    /// The model that may take its place
+    #[arg(value_name = "B")]
+    pub b: String,
+    /// What is searched for, and what it should find
+    #[arg(long, value_name = "FILE")]
+    pub queries: Utf8PathBuf,
+    /// Stored images to search among, besides those of the queries
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub images: usize,
 }
 
 #[derive(Debug, Args)]

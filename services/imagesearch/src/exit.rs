@@ -2,8 +2,10 @@
 
 use std::{io::Write as _, process::ExitCode};
 
+use serde::{Deserialize, Serialize};
+
 /// Why a command ends with something else than success; documented in `imagesearch --help`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Failure {
     /// The work is done as far as possible, but something of it failed.
     Partial = 1,
@@ -14,6 +16,12 @@ pub(crate) enum Failure {
     Forbidden = 4,
     /// What was asked for is not there.
     NotFound = 5,
+}
+
+impl Failure {
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        error.downcast_ref::<CommandError>().map_or(Self::Partial, |known| known.failure)
+    }
 }
 
 impl From<Failure> for ExitCode {
@@ -38,7 +46,7 @@ impl CommandError {
 
 /// Prints the error with its causes, once, to standard error: as text, or as JSON for programs.
 pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
-    let failure = error.downcast_ref::<CommandError>().map_or(Failure::Partial, |known| known.failure);
+    let failure = Failure::of(error);
     // Who closed standard error wants to hear nothing; the exit code still tells.
     let mut stderr = std::io::stderr().lock();
     let _ = if json {

@@ -32,6 +32,11 @@ impl FolderStore {
         Ok(Self { folder: Arc::new(Folder::open(root)?) })
     }
 
+    /// The same for reading, beside the process that writes it: nothing is made and nothing removed.
+    pub fn open_for_reading(root: &Utf8Path) -> Self {
+        Self { folder: Arc::new(Folder::at(root)) }
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Folder>) -> Result<T, ObjectError> + Send + 'static,

@@ -100,6 +100,16 @@ impl Bundle {
         &self.checksums
     }
 
+    /// Of every file that the model needs.
+    pub fn size_bytes(&self) -> Result<u64, BundleError> {
+        let size = |file: &String| {
+            let path = self.folder.join(file);
+            let metadata = path.metadata();
+            metadata.map(|metadata| metadata.len()).map_err(|source| BundleError::read(path, source))
+        };
+        self.checksums.keys().map(size).sum()
+    }
+
     /// Names what the model computes; the same model in another layout has the same one.
     pub fn fingerprint(&self) -> &ModelFingerprint {
         &self.fingerprint

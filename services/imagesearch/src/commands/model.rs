@@ -1,5 +1,7 @@
 //! `imagesearch model`: looks at models before they are used, and fetches one for everybody.
 
+mod compare;
+
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use backends::models::StoredModelError;
@@ -26,6 +28,8 @@ pub(crate) async fn run(args: ModelArgs, json: bool) -> anyhow::Result<ExitCode>
     match args.command {
         ModelCommand::Fetch(config) => fetch(&config, json).await,
         ModelCommand::Verify { config, source } => verify(&config, source, json).await,
+        ModelCommand::Compare(args) => compare::run(&args, json).await,
+        ModelCommand::Measure { config, source } => compare::measure(&config, source, json).await,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod command_line;
 mod command_line_faults;
+mod compare;
 mod delivery;
 #[path = "../hub/mod.rs"]
 mod hub;

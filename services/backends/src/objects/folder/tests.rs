@@ -58,6 +58,20 @@ async fn what_was_half_written_is_removed_at_start_and_the_rest_stays() {
 }
 
 #[tokio::test]
+async fn who_reads_beside_the_writer_makes_and_removes_nothing() {
+    let (_guard, path) = temporary();
+    let reader = FolderStore::open_for_reading(&path);
+    assert!(reader.head(&key("a")).await.unwrap().is_none() && !path.exists());
+
+    let store = FolderStore::open(&path).unwrap();
+    let mut staged = store.stage().await.unwrap();
+    staged.write(Bytes::from(vec![1; 1 << 20])).await.unwrap();
+    let reader = FolderStore::open_for_reading(&path);
+    staged.commit(&key("a")).await.unwrap();
+    assert_eq!(reader.head(&key("a")).await.unwrap().unwrap().size_bytes, 1 << 20);
+}
+
+#[tokio::test]
 async fn a_dropped_upload_and_a_delete_leave_no_file_and_no_folder() {
     let (_guard, path) = temporary();
     let store = FolderStore::open(&path).unwrap();

@@ -36,17 +36,23 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(root: &Utf8Path) -> Result<Self, ObjectError> {
-        let staging = root.join(STAGING);
-        let opened = make_folder(root).and_then(|()| remove_folder(&staging)).and_then(|()| make_folder(&staging));
+        let folder = Self::at(root);
+        let staging = &folder.staging;
+        let opened = make_folder(root).and_then(|()| remove_folder(staging)).and_then(|()| make_folder(staging));
         opened.map_err(|error| fault(&format!("folder {root}"), error))?;
-        Ok(Self {
+        Ok(folder)
+    }
+
+    /// As it is found.
+    pub(super) fn at(root: &Utf8Path) -> Self {
+        Self {
             root: root.to_owned(),
-            staging,
+            staging: root.join(STAGING),
             locks: [const { Mutex::new(()) }; LOCKS],
             folders: RwLock::new(()),
             hasher: RandomState::new(),
             last_write_us: AtomicU64::new(0),
-        })
+        }
     }
 
     pub(super) fn path(&self, key: &ObjectKey) -> Utf8PathBuf {

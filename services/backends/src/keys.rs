@@ -53,6 +53,12 @@ pub fn model_manifest(model: &ModelKey) -> ObjectKey {
     ObjectKey::known(format!("{MODELS}/{}/manifest.json", model.as_str()))
 }
 
+/// The stored model whose manifest has this key.
+pub fn model_of_manifest(key: &ObjectKey) -> Option<ModelKey> {
+    let [MODELS, model, "manifest.json"] = key.as_str().split('/').collect::<Vec<_>>()[..] else { return None };
+    ModelKey::parse(model)
+}
+
 /// One file of a stored model, whatever it is called there.
 pub fn model_file(model: &ModelKey, checksum: Checksum) -> ObjectKey {
     ObjectKey::known(format!("{MODELS}/{}/{checksum}", model.as_str()))

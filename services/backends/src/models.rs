@@ -87,6 +87,11 @@ impl ModelKey {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_key = text.len() == KEY_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_key.then(|| Self(text.to_owned()))
+    }
 }
 
 /// What a stored model is made of.
@@ -97,6 +102,11 @@ pub struct ModelManifest {
     pub name: String,
     /// Length of its vectors.
     pub dimension: usize,
+    // Left out where they aren't told: a copy on disk is named by all that is written here, and stays valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
     pub files: Vec<ModelFile>,
 }
 
@@ -128,6 +138,20 @@ pub async fn find(objects: &Arc<dyn ObjectStore>, key: &ModelKey) -> Result<Opti
     Ok(manifest.map(stored))
 }
 
+/// All that are there, in no order that means anything.
+pub async fn list(objects: &Arc<dyn ObjectStore>) -> Result<Vec<StoredModel>, ObjectError> {
+    let mut listed = objects.list(keys::MODELS, None);
+    let mut found = Vec::new();
+    while let Some(info) = listed.try_next().await? {
+        if let Some(key) = keys::model_of_manifest(&info.key)
+            && let Some(stored) = find(objects, &key).await?
+        {
+            found.push(stored);
+        }
+    }
+    Ok(found)
+}
+
 /// Puts a model there that has been loaded, so that nobody else meets one that can't be.
 pub async fn put(
     objects: &Arc<dyn ObjectStore>,
@@ -142,7 +166,14 @@ pub async fn put(
         let size_bytes = put_file(objects, &keys::model_file(key, sha256), bundle, path, progress).await?;
         files.push(ModelFile { path: path.clone(), size_bytes, sha256 });
     }
-    let manifest = ModelManifest { source: source.shown(), name: bundle.name().to_owned(), dimension, files };
+    let manifest = ModelManifest {
+        source: source.shown(),
+        name: bundle.name().to_owned(),
+        dimension,
+        license: bundle.manifest().license.clone(),
+        languages: bundle.manifest().languages.clone(),
+        files,
+    };
     let bytes = serde_json::to_vec_pretty(&manifest).expect("plain data always serialises");
     objects.put(&keys::model_manifest(key), bytes.into(), PutCondition::None).await?;
     Ok(StoredModel { objects: objects.clone(), key: key.clone(), manifest: Arc::new(manifest) })
@@ -244,6 +275,10 @@ impl StoredModel {
 }
 
 impl ModelManifest {
+    pub fn size_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size_bytes).sum()
+    }
+
     /// No path leads out of a folder that the files are written to.
     fn stays_inside(&self) -> bool {
         let mut parts = self.files.iter().flat_map(|file| Utf8Path::new(&file.path).components());

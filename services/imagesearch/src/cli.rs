@@ -234,6 +234,9 @@ pub(crate) enum ModelCommand {
         /// `bundled`, a folder, an archive's URL, `hf://org/repo@revision` or `s3://bucket/folder`; the configured one when absent
         source: Option<String>,
     },
+    /// List the model in use (*), those in the cache of this machine, and those that processes share in the object store
+    #[command(after_help = "Example:\n  imagesearch model list --data-dir data")]
+    List(ConfigArgs),
     /// Measure two models side by side: how well they find what queries should find, how fast, and with how much memory
     Compare(CompareArgs),
     /// Measure one model by a plan on standard input; `compare` runs it

@@ -9,7 +9,7 @@ use shared::config::S3;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{ModelKey, StoredModel, StoredModelError, find, put};
+use super::{ModelKey, StoredModel, StoredModelError, find, list, put};
 use crate::{
     archive,
     check::check,
@@ -100,6 +100,8 @@ async fn a_copy_is_the_model_that_was_put_there() {
         assert_eq!((stored.manifest().name.as_str(), stored.manifest().dimension), ("plain", DIMENSION));
         assert_eq!(stored.manifest().source, "https://example.org/plain.tar", "nobody's password is written down");
         stored.verify(&|_| ()).await.unwrap();
+        let listed: Vec<_> = list(&place.objects).await.unwrap().iter().map(|model| model.manifest().clone()).collect();
+        assert_eq!(listed, [stored.manifest().clone()]);
 
         let copy = stored.copy(None, &place.cache()).await.unwrap();
         let (copied, original) = (Bundle::open(&copy).unwrap(), bundle("plain"));

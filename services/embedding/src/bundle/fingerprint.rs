@@ -10,7 +10,8 @@ use crate::checksum::{Checksum, FileChecksums};
 /// Hexadecimal digits of a fingerprint: enough for the handful of models that one installation ever sees.
 const DIGITS: usize = 16;
 
-/// All that decides what vectors come out, in a fixed order. File names and the model's own name don't.
+/// All that decides what vectors come out, in a fixed order. File names, the model's own name, its licence and its
+/// languages don't.
 #[derive(Serialize)]
 struct Computation<'a> {
     /// Raise it when our own code starts to compute other vectors from the same files.

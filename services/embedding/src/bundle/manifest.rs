@@ -24,6 +24,12 @@ pub struct Manifest {
     pub normalise: bool,
     pub image: ImagePart,
     pub text: TextPart,
+    /// As SPDX writes it; no effect on vectors.
+    #[serde(default)]
+    pub license: Option<String>,
+    /// ISO 639 codes of those that texts may be in; no effect on vectors.
+    #[serde(default)]
+    pub languages: Vec<String>,
     /// SHA-256 of files, by their path within the bundle. What is listed is checked at every start.
     #[serde(default)]
     pub checksums: BTreeMap<Utf8PathBuf, Checksum>,

@@ -193,11 +193,13 @@ async fn only_needed_files_are_fetched_and_the_model_works() {
         for chaff in ["visual/rknpu/model.rknn", "textual/fp16/model.armnn", "visual/model.armnn", "onnx/model.onnx"] {
             hub.files.insert(chaff.into(), "chaff".into());
         }
+        hub.files.insert("README.md".into(), "---\nlicense: mit\nlanguage: [en, de]\n---\n# A model\n".into());
     });
     let folder = world.fetch("hf://org/repo").await.unwrap();
     let mut asked = world.asked();
     asked.sort();
     let expected = [
+        "README.md",
         "config.json",
         "textual/model.onnx",
         "textual/tokenizer.json",
@@ -207,6 +209,14 @@ async fn only_needed_files_are_fetched_and_the_model_works() {
     ];
     assert_eq!(asked, expected);
     load(&folder).await.unwrap();
+    let bundle = Bundle::open(&folder).unwrap();
+    assert_eq!(bundle.manifest().license.as_deref(), Some("mit"));
+    assert_eq!(bundle.manifest().languages, ["en", "de"]);
+    assert_eq!(
+        bundle.fingerprint(),
+        Bundle::open(&tiny("open_clip")).unwrap().fingerprint(),
+        "a card computes nothing"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `imagesearch model`: looks at models before they are used, and fetches one for everybody.
 
 mod compare;
+mod list;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
@@ -28,6 +29,7 @@ pub(crate) async fn run(args: ModelArgs, json: bool) -> anyhow::Result<ExitCode>
     match args.command {
         ModelCommand::Fetch(config) => fetch(&config, json).await,
         ModelCommand::Verify { config, source } => verify(&config, source, json).await,
+        ModelCommand::List(config) => list::run(&config, json).await,
         ModelCommand::Compare(args) => compare::run(&args, json).await,
         ModelCommand::Measure { config, source } => compare::measure(&config, source, json).await,
     }

@@ -1,5 +1,6 @@
 //! Loads the configured model, and says what it is called, for every role and command that needs it.
 
+mod cache;
 mod fault;
 mod library;
 
@@ -9,8 +10,9 @@ use embedding::{Embedder, Progress, decode::Limits};
 use shared::{ModelFingerprint, config::Config};
 
 pub(crate) use self::{
+    cache::{CachedModel, cached_models, folder as cache_folder},
     fault::ModelFault,
-    library::{Library, Obtained},
+    library::{BUNDLED, Library, Obtained, configured_source},
 };
 
 /// Told how much of a file has come.

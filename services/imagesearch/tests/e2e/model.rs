@@ -152,3 +152,64 @@ async fn the_exit_code_tells_whether_trying_again_may_help() {
     let (code, told) = machine.refused().await;
     assert!(code == 1 && told.contains("model.yaml does not match its checksum"), "{code}: {told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_models_at_hand_are_listed_and_the_one_in_use_is_marked() {
+    let hub = Hub::start(&bundled()).await;
+    let machine = Machine::sharing(&shared_store().await, &hub.url);
+    let list = async || -> Vec<Value> {
+        let output = machine.model(&["list"]).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+            .stdout
+            .trim_ascii()
+            .split(|byte| *byte == b'\n')
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    };
+    let places = |listed: &[Value]| -> Vec<(String, bool)> {
+        let place = |model: &Value| (model["place"].as_str().unwrap().to_owned(), model["in_use"] == true);
+        listed.iter().map(place).collect()
+    };
+    let before = list().await;
+    assert_eq!(places(&before), [("not_fetched".to_owned(), true), ("program".to_owned(), false)]);
+    assert_eq!(before[0]["source"], SOURCE);
+    assert!(!machine.folder.path().join("data").exists(), "a list changes nothing");
+
+    let fetched = machine.fetch().await;
+    let after = list().await;
+    let expected = [("object_store", true), ("cache", false), ("program", false)];
+    assert_eq!(places(&after), expected.map(|(place, in_use)| (place.to_owned(), in_use)));
+    for model in &after {
+        for name in ["name", "fingerprint", "dimension"] {
+            assert_eq!(model[name], fetched[name], "{model}");
+        }
+        assert_eq!(model["license"], "Apache-2.0 AND MIT AND WordNet-3.0");
+        assert_eq!((&model["languages"], &model["fault"]), (&json!(["en"]), &Value::Null));
+        assert!(model["size_bytes"].as_u64().unwrap() > 30_000_000, "{model}");
+        assert_eq!(model["last_used"].is_string(), model["place"] == "cache", "{model}");
+    }
+}
+
+#[test]
+fn a_list_is_a_table_and_names_what_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |source: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_imagesearch"));
+        command.args(["model", "list"]).env("IMAGESEARCH_MODEL__SOURCE", source).current_dir(folder.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = list("bundled");
+    let line = told.lines().nth(1).unwrap();
+    assert!(line.starts_with("*  conse-efficientnet-lite0-minilm  bundled  program"), "{told}");
+    assert!(line.contains("512") && line.contains("Apache-2.0 AND MIT AND WordNet-3.0  en"), "{told}");
+    let second = list(&servers::second_model());
+    assert!(second.lines().nth(1).unwrap().contains("256") && second.contains("not told"), "{second}");
+
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let told = list(empty.to_str().unwrap());
+    assert!(told.lines().nth(1).unwrap().contains("holds no model"), "{told}");
+}

@@ -3,7 +3,13 @@
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use super::{Layout, Selection, TokenizerSettings, folder_name, own::is_weights_of, read_json, read_optional_json};
+use super::{
+    Layout, Selection, TokenizerSettings,
+    card::{CARD, Card},
+    folder_name,
+    own::is_weights_of,
+    read_json, read_optional_json,
+};
 use crate::bundle::{
     BundleError, Clean, ImagePart, InterpolationSetting, Manifest, Padding, PreprocessSettings, ResizeSettings,
     TextPart,
@@ -12,7 +18,7 @@ use crate::bundle::{
 /// Best precision first: what is chosen when several are there and none is asked for.
 const SUFFIXES: [&str; 8] = ["", "_fp16", "_quantized", "_int8", "_uint8", "_q4f16", "_q4", "_bnb4"];
 const REQUIRED: [&str; 3] = ["config.json", "preprocessor_config.json", "tokenizer.json"];
-const OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
+const OPTIONAL: [&str; 3] = ["tokenizer_config.json", "special_tokens_map.json", CARD];
 /// What CLIP and SigLIP were trained with, for exports that leave the default out.
 const CLIP_CONTEXT: usize = 77;
 const SIGLIP_CONTEXT: usize = 64;
@@ -129,6 +135,7 @@ pub(super) fn read(folder: &Utf8Path, suffix: &str) -> Result<Manifest, BundleEr
     let preprocess = preprocess(folder)?;
     let text = text_part(folder, suffix, &config)?;
     let [image_graph, _] = graphs(suffix);
+    let Card { license, languages } = Card::read(folder);
     Ok(Manifest {
         name: config.name.filter(|name| !name.is_empty()).unwrap_or_else(|| folder_name(folder)),
         // SigLIP has no projection; then the graphs say it.
@@ -136,6 +143,8 @@ pub(super) fn read(folder: &Utf8Path, suffix: &str) -> Result<Manifest, BundleEr
         normalise: true,
         image: ImagePart { graph: image_graph.into(), preprocess },
         text,
+        license,
+        languages,
         checksums: std::collections::BTreeMap::new(),
     })
 }

@@ -3,7 +3,11 @@
 use camino::Utf8Path;
 use serde::Deserialize;
 
-use super::{TokenText, TokenizerSettings, folder_name, read_json, read_optional_json};
+use super::{
+    TokenText, TokenizerSettings,
+    card::{CARD, Card},
+    folder_name, read_json, read_optional_json,
+};
 use crate::bundle::{
     BundleError, Clean, ImagePart, InterpolationSetting, Manifest, Padding, PreprocessSettings, ResizeSettings,
     TextPart,
@@ -32,7 +36,7 @@ pub(super) fn files(names: &[String]) -> Option<Vec<String>> {
 
 /// Weights beside a graph have any name, so whole folders are taken; but not the folders and files for other chips.
 fn is_needed(name: &str) -> bool {
-    if name == "config.json" {
+    if ["config.json", CARD].contains(&name) {
         return true;
     }
     let file = name.strip_prefix("visual/").or_else(|| name.strip_prefix("textual/"));
@@ -109,12 +113,15 @@ enum ResizeMode {
 
 pub(super) fn read(folder: &Utf8Path) -> Result<Manifest, BundleError> {
     let config: ModelConfig = read_json(&folder.join("config.json"))?;
+    let Card { license, languages } = Card::read(folder);
     Ok(Manifest {
         name: folder_name(folder),
         dimension: config.embed_dim,
         normalise: true,
         image: ImagePart { graph: IMAGE_GRAPH.into(), preprocess: preprocess(folder, &config.vision_cfg)? },
         text: text_part(folder, &config.text_cfg)?,
+        license,
+        languages,
         checksums: std::collections::BTreeMap::new(),
     })
 }

@@ -1,6 +1,7 @@
 //! The three layouts a model comes in. Which one it is, and which files it needs, is read off the list of file names,
 //! so that a folder and a hub's listing are judged by the same code and a fetch takes nothing that isn't needed.
 
+mod card;
 mod hugging_face;
 mod immich;
 mod own;

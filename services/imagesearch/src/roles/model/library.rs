@@ -18,9 +18,11 @@ use shared::{
     config::{Config, ModelChecksums, Objects},
 };
 
-use super::{ModelFault, ShowProgress, limits};
+use super::{ModelFault, ShowProgress, cache, limits};
 use crate::assets;
 
+/// What the configuration calls the model that travels inside the program.
+pub(crate) const BUNDLED: &str = "bundled";
 /// How often the store is asked, while a model is fetched, whether somebody else was faster.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -150,7 +152,11 @@ impl<'a> Library<'a> {
 
     async fn open_bundle(&self, folder: Utf8PathBuf) -> Result<Bundle, ModelFault> {
         let (variant, expected) = (self.variant().map(str::to_owned), self.options.checksums.clone());
+        let (is_cached, source) = (self.source.is_cached(), self.source.shown());
         let opened = off_thread(move || {
+            if is_cached {
+                cache::note_use(&folder, &source);
+            }
             let bundle = Bundle::open_variant(&folder, variant.as_deref())?;
             bundle.expect(&expected).map(|()| bundle)
         });
@@ -169,10 +175,32 @@ impl<'a> Library<'a> {
     }
 }
 
+impl Wanted {
+    /// A folder is used where it is.
+    fn is_cached(&self) -> bool {
+        match self {
+            Self::Bundled => true,
+            Self::From(source) => source.is_fetched(),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Bundled => BUNDLED.to_owned(),
+            Self::From(source) => source.shown(),
+        }
+    }
+}
+
+/// The source of the model in use, as it may be shown.
+pub(crate) fn configured_source(config: &Config) -> anyhow::Result<String> {
+    Ok(wanted(config)?.0.shown())
+}
+
 fn wanted(config: &Config) -> anyhow::Result<(Wanted, FileChecksums)> {
     let model = &config.model;
     let mut source = match model.source.as_str() {
-        "bundled" => Wanted::Bundled,
+        BUNDLED => Wanted::Bundled,
         source => Wanted::From(source.parse()?),
     };
     let mut checksums = FileChecksums::new();
@@ -199,8 +227,7 @@ async fn options(
     checksums: FileChecksums,
     progress: ShowProgress,
 ) -> Result<FetchOptions, ModelFault> {
-    let cache_folder = config.model.cache_dir.clone().unwrap_or_else(|| config.data_dir.join("models"));
-    let mut options = FetchOptions { progress, checksums, ..FetchOptions::new(cache_folder) };
+    let mut options = FetchOptions { progress, checksums, ..FetchOptions::new(cache::folder(config)) };
     options.hub_token = config.model.token.as_ref().map(|token| token.reveal().to_owned());
     if let Some(endpoint) = &config.model.hub_endpoint {
         let parsed =

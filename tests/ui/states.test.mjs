@@ -1,6 +1,8 @@
 // The states beside the grid: empty, server away, key needed.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { close, suite } from './support/browser.mjs';
 import { addFiles, field, firstIs, partsAreThere, search, tiles, trayItem } from './support/page.mjs';
 import { copyOf } from './support/photos.mjs';
@@ -54,6 +56,21 @@ test('states', async (t) => {
     await close(page);
   });
 
+  await t.test('a change of the model is shown while it goes on, and the pictures stay', async () => {
+    const page = await ui.open();
+    await tiles(page).first().waitFor();
+    await partsAreThere(page);
+    await askForModel(ui.server.url, secondModel());
+    await page.reload();
+    await page.getByTestId('model').waitFor();
+    assert.ok((await tiles(page).count()) > 0);
+    await page.getByTestId('model').waitFor({ state: 'detached', timeout: 120_000 });
+    await search(page, 'a red panda');
+    await firstIs(page, 'a red panda climbing a tree');
+    await askForModel(ui.server.url, 'bundled');
+    await close(page);
+  });
+
   await t.test('a key is asked for once and then remembered', async () => {
     const key = await ui.server.createKey();
     await ui.server.kill();
@@ -76,4 +93,16 @@ test('states', async (t) => {
 
 function firstName(page) {
   return page.locator('[data-index="0"] img').getAttribute('alt');
+}
+
+async function askForModel(url, source) {
+  const body = JSON.stringify({ source });
+  const headers = { 'content-type': 'application/json' };
+  const { status } = await fetch(`${url}/api/v1/ingest/model`, { method: 'PUT', headers, body });
+  assert.equal(status, 202);
+}
+
+function secondModel() {
+  const script = new URL('../../scripts/make-second-model', import.meta.url);
+  return execFileSync(fileURLToPath(script), { encoding: 'utf8' }).trim();
 }

@@ -125,7 +125,7 @@ impl<'a> Mender<'a> {
     }
 
     async fn mend(&mut self, difference: &Difference) -> Result<(), StoreError> {
-        let projection = self.stores.projection(vec![self.collection.clone()]);
+        let projection = self.stores.projection(self.collection);
         repair(difference, &self.stores.records, &projection, &mut self.enqueuer).await.map(drop)
     }
 }

@@ -24,6 +24,11 @@ pub fn store() -> ObjectKey {
     ObjectKey::known("store.json".into())
 }
 
+/// Which models are in use.
+pub fn model_registry() -> ObjectKey {
+    ObjectKey::known("model-registry.json".into())
+}
+
 pub fn record(image_id: ImageId) -> ObjectKey {
     ObjectKey::known(format!("{}/{image_id}.json", shard_of(RECORDS, image_id)))
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use shared::{ImageDocument, ImageId, ImageRecord, Job, JobSource, ModelFingerprint, TaskId};
 
 use crate::{
+    active::ActiveCollections,
     error::StoreError,
     index::{Collection, Point},
     keys,
@@ -39,12 +40,16 @@ pub enum Presented {
 pub struct Projection {
     records: Records,
     queue: Arc<dyn JobQueue>,
-    collections: Arc<[Arc<dyn Collection>]>,
+    active: ActiveCollections,
 }
 
 impl Projection {
-    pub fn new(records: Records, queue: Arc<dyn JobQueue>, collections: Vec<Arc<dyn Collection>>) -> Self {
-        Self { records, queue, collections: collections.into() }
+    pub fn new(records: Records, queue: Arc<dyn JobQueue>, active: impl Into<ActiveCollections>) -> Self {
+        Self { records, queue, active: active.into() }
+    }
+
+    pub fn active(&self) -> &ActiveCollections {
+        &self.active
     }
 
     /// Writes embedded images into a model's collection, one write a batch, and keeps at it until their records are those
@@ -102,15 +107,23 @@ impl Projection {
         }
     }
 
+    /// Makes jobs for the models that are active beside `model`, which has its own.
+    pub async fn enqueue_beside(&self, model: &ModelFingerprint, record: &ImageRecord) -> Result<(), QueueError> {
+        let active = self.active.all();
+        let beside = active.iter().map(|collection| &collection.spec().model).filter(|other| *other != model);
+        let jobs: Vec<Job> = beside.map(|other| job_for(record, other)).collect();
+        if jobs.is_empty() { Ok(()) } else { self.queue.enqueue(&jobs).await }
+    }
+
     async fn set_document(&self, document: &ImageDocument) -> Result<(), StoreError> {
-        for collection in self.collections.iter() {
+        for collection in self.active.all().iter() {
             collection.set_document(document).await?;
         }
         Ok(())
     }
 
     async fn remove_vectors(&self, image_id: ImageId) -> Result<(), StoreError> {
-        for collection in self.collections.iter() {
+        for collection in self.active.all().iter() {
             collection.delete(&[image_id]).await?;
         }
         Ok(())
@@ -133,7 +146,7 @@ impl Projection {
     /// The image came back while its vector was being removed, and its worker may have been faster: then the vector that
     /// was removed is the new one. Its task may be over or be alive, so only the index can say.
     async fn make_up_for(&self, record: &ImageRecord) -> Result<(), StoreError> {
-        for collection in self.collections.iter() {
+        for collection in self.active.all().iter() {
             if collection.get(record.image_id).await?.is_none() {
                 match self.queue.enqueue(&[job_for(record, &collection.spec().model)]).await {
                     // The delete itself is done; the sweep makes the job once there is room.

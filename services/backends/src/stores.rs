@@ -11,6 +11,7 @@ use shared::{ImageRecord, ModelFingerprint, StoreId, config};
 use uuid::Uuid;
 
 use crate::{
+    active::ActiveCollections,
     error::StoreError,
     index::{Collection, CollectionSpec, IndexError, MilvusIndex, QdrantEdgeIndex, VectorIndex},
     keys,
@@ -234,8 +235,8 @@ impl Stores {
     }
 
     /// What keeps these collections in line with the records.
-    pub fn projection(&self, collections: Vec<Arc<dyn Collection>>) -> Projection {
-        Projection::new(self.records.clone(), self.queue.clone(), collections)
+    pub fn projection(&self, active: impl Into<ActiveCollections>) -> Projection {
+        Projection::new(self.records.clone(), self.queue.clone(), active)
     }
 
     /// While another model's collection was in use, nobody told this one of deletes. What else changed meanwhile can wait

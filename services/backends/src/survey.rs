@@ -20,7 +20,7 @@ use shared::{CopyId, ImageId, ImageRecord, Version};
 
 use crate::{
     error::StoreError,
-    index::Collection,
+    index::{Collection, IndexError},
     keys,
     objects::{ObjectInfo, ObjectKey},
     queue::JobQueue,
@@ -125,7 +125,7 @@ impl Survey {
         let survey = self.clone();
         Box::pin(try_stream! {
             for first_bytes in shards(survey.collection.count(None).await?) {
-                let mut indexed = survey.indexed(&first_bytes).await?;
+                let mut indexed = versions(survey.collection.as_ref(), &first_bytes).await?;
                 for first_byte in first_bytes {
                     let mut findings = survey.findings_of_byte(first_byte, &mut indexed);
                     while let Some(finding) = findings.try_next().await? {
@@ -181,17 +181,6 @@ impl Survey {
         whole.map(|(image_id, _)| *image_id).collect()
     }
 
-    async fn indexed(&self, first_bytes: &RangeInclusive<u8>) -> Result<HashMap<ImageId, Version>, StoreError> {
-        let mut indexed = HashMap::new();
-        let mut scan = self.collection.scan();
-        while let Some((image_id, version)) = scan.try_next().await? {
-            if first_bytes.contains(&image_id.digest()[0]) {
-                indexed.insert(image_id, version);
-            }
-        }
-        Ok(indexed)
-    }
-
     async fn copies(&self, first_byte: u8) -> Result<HashMap<ImageId, Vec<(CopyId, ObjectInfo)>>, StoreError> {
         let mut copies: HashMap<_, Vec<_>> = HashMap::new();
         let mut listing = self.records.objects.list(&keys::shard(keys::ORIGINALS, first_byte), None);
@@ -204,8 +193,23 @@ impl Survey {
     }
 }
 
+/// What a collection holds of the images whose ids begin with one of these bytes.
+pub(crate) async fn versions(
+    collection: &dyn Collection,
+    first_bytes: &RangeInclusive<u8>,
+) -> Result<HashMap<ImageId, Version>, IndexError> {
+    let mut versions = HashMap::new();
+    let mut scan = collection.scan();
+    while let Some((image_id, version)) = scan.try_next().await? {
+        if first_bytes.contains(&image_id.digest()[0]) {
+            versions.insert(image_id, version);
+        }
+    }
+    Ok(versions)
+}
+
 /// Ranges of first bytes whose index entries fit in memory together. Ids are hashes, so every byte has as many.
-fn shards(entries: u64) -> impl Iterator<Item = RangeInclusive<u8>> + Send {
+pub(crate) fn shards(entries: u64) -> impl Iterator<Item = RangeInclusive<u8>> + Send {
     let shards = entries.div_ceil(SHARD_ENTRIES).clamp(1, 256) as usize;
     let bytes = 256_usize.div_ceil(shards);
     (0..256).step_by(bytes).map(move |first| first as u8..=(first + bytes - 1).min(255) as u8)

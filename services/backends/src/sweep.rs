@@ -31,7 +31,7 @@ pub async fn sweep(
     collection: &Arc<dyn Collection>,
     options: SurveyOptions,
 ) -> Result<Swept, StoreError> {
-    let projection = stores.projection(vec![collection.clone()]);
+    let projection = stores.projection(collection);
     let mut enqueuer = Enqueuer::new(stores.queue.clone(), collection.spec().model.clone(), WhenFull::Leave);
     let mut swept = Swept::default();
     let mut findings = Survey::new(stores, collection, options).findings();

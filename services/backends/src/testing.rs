@@ -48,7 +48,7 @@ impl World {
     pub(crate) async fn open(folder: Arc<TempDir>, config: Config) -> Self {
         let stores = open(&config).await.unwrap();
         let OpenCollection { collection, rebuild } = stores.open_collection(&model(), DIMENSION).await.unwrap();
-        let projection = stores.projection(vec![collection.clone()]);
+        let projection = stores.projection(&collection);
         Self { folder, config, stores, collection, projection, rebuild }
     }
 

@@ -24,6 +24,7 @@ mod vector;
 pub use bundle::{Bundle, BundleError};
 pub use checksum::{Checksum, FileChecksums, InvalidChecksum};
 pub use embedder::{EmbedError, Embedder, EmbedderOptions, Prepared};
+pub use memory::available_memory_bytes;
 pub use model_error::ModelError;
 pub use runtime::{RuntimeError, environment as onnx_environment};
 pub use source::{FetchError, FetchOptions, InvalidSource, Progress, Source};

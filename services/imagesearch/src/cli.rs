@@ -224,6 +224,24 @@ pub(crate) enum ModelCommand {
         after_help = "Example:\n  IMAGESEARCH_MODEL__SOURCE=hf://Xenova/clip-vit-base-patch32 imagesearch model fetch"
     )]
     Fetch(ConfigArgs),
+    /// Change the model of a running server: its images are indexed anew beside the current index, and searches move over when
+    /// all are there. Asking for the current model cancels, for the one of before goes back
+    #[command(
+        name = "use",
+        after_help = "Examples:\n  imagesearch model use hf://Xenova/clip-vit-base-patch32\n  imagesearch model use bundled\n\nIt stays when the server is started again, until its configuration names another one."
+    )]
+    Use {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// `bundled`, a folder, an archive's URL, `hf://org/repo@revision` or `s3://bucket/folder`, as the server reaches it
+        source: String,
+        /// SHA-256 of the archive
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// Return once the server has taken it, not once searches use it
+        #[arg(long)]
+        no_wait: bool,
+    },
     /// Fetch a model if needed, load it and check what it computes
     #[command(
         after_help = "Examples:\n  imagesearch model verify bundled\n  imagesearch model verify hf://Xenova/clip-vit-base-patch32@main\n  imagesearch model verify ./my-model"

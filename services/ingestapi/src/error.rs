@@ -21,6 +21,8 @@ impl From<IngestError> for Problem {
             }
             IngestError::TooManyItems { .. } => Self::too_large(error.to_string()),
             IngestError::NoTask(_) | IngestError::NoSamples => Self::not_found(error.to_string()),
+            IngestError::ModelIsConfigured => Self::conflict(error.to_string()),
+            IngestError::Stopping => Self::unavailable("model", &error),
             IngestError::Intake(error) => intake_problem(error),
             IngestError::Store(error) => store_problem(error),
             IngestError::Interrupted(error) => Self::internal(error),

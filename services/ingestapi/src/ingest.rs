@@ -1,14 +1,11 @@
 //! Taking in uploads, URLs, changes and deletes. Knows nothing of HTTP.
 
-use std::sync::Arc;
-
 use backends::{
     Stores,
     error::StoreError,
-    index::Collection,
     intake::{Intake, IntakeError, Received, Standing, clean_name, standing},
     metadata::MetadataError,
-    projection::Projection,
+    projection::{Projection, job_for},
     queue::{QueueError, TaskPage, TaskQuery},
     records::RecordError,
 };
@@ -16,7 +13,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use shared::{
-    ImageDocument, ImageId, Job, JobSource, Metadata, Task, TaskId, TaskStatus,
+    ImageDocument, ImageId, ImageRecord, Job, JobSource, Metadata, Task, TaskId, TaskStatus,
     config::Config,
     metrics::ingest::{self as metrics, Reception, Source},
     telemetry::carried,
@@ -40,6 +37,10 @@ pub enum IngestError {
     NoSamples,
     #[error("there is no task {0}; tasks are kept for a while after they end")]
     NoTask(TaskId),
+    #[error("every process of this deployment takes its model from its configuration (model.source); change it there")]
+    ModelIsConfigured,
+    #[error("the process is ending; try again")]
+    Stopping,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("a step of the ingest broke off")]
@@ -85,15 +86,14 @@ impl From<&Config> for IngestLimits {
 #[derive(Clone)]
 pub struct Ingest {
     stores: Stores,
-    collection: Arc<dyn Collection>,
     projection: Projection,
     limits: IngestLimits,
 }
 
 impl Ingest {
-    /// `collection` is the one that is searched: its model's workers index what is taken here.
-    pub fn new(stores: Stores, collection: Arc<dyn Collection>, projection: Projection, limits: IngestLimits) -> Self {
-        Self { stores, collection, projection, limits }
+    /// The workers of the models whose collections `projection` keeps in line index what is taken here.
+    pub fn new(stores: Stores, projection: Projection, limits: IngestLimits) -> Self {
+        Self { stores, projection, limits }
     }
 
     pub fn limits(&self) -> &IngestLimits {
@@ -151,23 +151,30 @@ impl Ingest {
     async fn accept(&self, info: FileInfo, received: Received) -> Result<Accepted, IngestError> {
         let image_id = received.image_id;
         let Stores { records, queue, .. } = &self.stores;
-        let seen = match standing(records, queue.as_ref(), self.collection.as_ref(), image_id).await? {
+        let searched = self.projection.active().searched();
+        let seen = match standing(records, queue.as_ref(), searched.as_ref(), image_id).await? {
             Standing::Duplicate { task_id } => return Ok(Accepted::Duplicate { task_id, image_id }),
             Standing::Wanted(seen) => seen.map(|seen| *seen),
         };
         let name = info.name.as_deref().and_then(clean_name);
-        let (upload, staged) = received.into_upload(name.clone(), info.metadata);
+        let (upload, staged) = received.into_upload(name, info.metadata);
         let record = records.accept_upload(&upload, staged, seen).await.map_err(store)?;
-        let job = self.job(JobSource::Stored { image_id, version: record.version }, name);
-        queue.enqueue(std::slice::from_ref(&job)).await.map_err(store)?;
-        Ok(Accepted::Queued { task_id: job.task_id, image_id: Some(image_id) })
+        let jobs = self.jobs(&record);
+        let task_id = jobs[0].task_id;
+        queue.enqueue(&jobs).await.map_err(store)?;
+        Ok(Accepted::Queued { task_id, image_id: Some(image_id) })
     }
 
     /// Queues images to be fetched, all or none.
     pub async fn queue_urls(&self, items: Vec<UrlItem>) -> Result<Vec<Accepted>, IngestError> {
-        let job = |UrlItem { url, metadata }| {
-            let name = Some(url.to_string());
-            self.job(JobSource::Url { url, metadata }, name)
+        let model = self.projection.active().searched().spec().model.clone();
+        let job = |UrlItem { url, metadata }| Job {
+            task_id: TaskId::new(),
+            model: model.clone(),
+            name: Some(url.to_string()),
+            source: JobSource::Url { url, metadata },
+            created: Timestamp::now(),
+            traceparent: None,
         };
         let jobs: Vec<Job> = items.into_iter().map(job).collect();
         let queued = self.stores.queue.enqueue(&jobs).await.map_err(store);
@@ -214,15 +221,10 @@ impl Ingest {
         self.stores.queue.changes()
     }
 
-    fn job(&self, source: JobSource, name: Option<String>) -> Job {
-        Job {
-            task_id: TaskId::new(),
-            model: self.collection.spec().model.clone(),
-            source,
-            name,
-            created: Timestamp::now(),
-            traceparent: None,
-        }
+    /// One for each model, the first for the one that is searched: it is what the client is told of.
+    fn jobs(&self, record: &ImageRecord) -> Vec<Job> {
+        let active = self.projection.active().all();
+        active.iter().map(|collection| job_for(record, &collection.spec().model)).collect()
     }
 }
 

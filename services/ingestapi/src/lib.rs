@@ -6,6 +6,7 @@ mod images;
 pub mod ingest;
 mod lines;
 mod lists;
+pub mod model;
 pub mod router;
 pub mod samples;
 mod tasks;
@@ -13,5 +14,6 @@ mod upload;
 pub mod urls;
 
 pub use ingest::{Ingest, IngestError, IngestLimits};
+pub use model::ModelControl;
 pub use router::{IngestState, router, routes};
 pub use samples::{Sample, Samples};

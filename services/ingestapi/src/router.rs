@@ -15,6 +15,7 @@ use crate::{
     images::{__path_change_image, __path_delete_image, change_image, delete_image},
     ingest::{Ingest, IngestError},
     lists,
+    model::{__path_change_model, __path_get_model, ModelControl, change_model, get_model},
     samples::Samples,
     tasks::{self, __path_get_task, __path_list_tasks, __path_task_events, get_task, list_tasks, task_events},
     upload::{self, UploadForm},
@@ -28,12 +29,13 @@ pub struct IngestState {
     /// The largest request, in bytes.
     max_request_bytes: usize,
     pub(crate) event_streams: Arc<Semaphore>,
+    pub(crate) models: ModelControl,
 }
 
 impl IngestState {
-    pub fn new(ingest: Ingest, max_request_bytes: u64, samples: Option<Samples>) -> Self {
+    pub fn new(ingest: Ingest, max_request_bytes: u64, samples: Option<Samples>, models: ModelControl) -> Self {
         let max_request_bytes = usize::try_from(max_request_bytes).unwrap_or(usize::MAX);
-        Self { ingest, samples, max_request_bytes, event_streams: tasks::event_stream_places() }
+        Self { ingest, samples, max_request_bytes, event_streams: tasks::event_stream_places(), models }
     }
 }
 
@@ -48,11 +50,13 @@ pub fn routes() -> OpenApiRouter<IngestState> {
         .routes(routes!(list_tasks, ingest))
         .routes(routes!(ingest_samples))
         .routes(routes!(task_events))
+        .routes(routes!(get_model))
         .routes(routes!(get_task))
         .routes(routes!(change_image))
         .route_layer(require(Scope::Ingest));
     let deletes = OpenApiRouter::new().routes(routes!(delete_image)).route_layer(require(Scope::Delete));
-    writes.merge(deletes)
+    let models = OpenApiRouter::new().routes(routes!(change_model)).route_layer(require(Scope::Admin));
+    writes.merge(deletes).merge(models)
 }
 
 /// Takes images in: files of a form, or URLs to fetch, as one JSON document or as JSON lines.

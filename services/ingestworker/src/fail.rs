@@ -1,7 +1,7 @@
 //! The end of a job that can't be done.
 
 use backends::queue::Outcome;
-use shared::{ImageId, TaskFailure};
+use shared::{FailureCode, ImageId, TaskFailure};
 use tracing::{Instrument, warn};
 
 use crate::{Worker, fault::Fault, leases::Held, prepare::record_fault};
@@ -20,11 +20,19 @@ impl Worker {
             return held.hand_back().await;
         }
         let (Fault::Permanent(failure), Some(image_id)) = (&fault, image_id) else { return held.fail(fault).await };
+        // What another model than the one that is searched can't do must not take the image from those who search.
+        if failure.code == FailureCode::UnusableVector && !self.is_searched() {
+            return held.fail(fault).await;
+        }
         match self.record_failure(image_id, failure).await {
             Ok(true) => held.fail(fault).await,
             Ok(false) => held.end(Outcome::Superseded).await,
             Err(fault) => held.fail(fault).await,
         }
+    }
+
+    fn is_searched(&self) -> bool {
+        self.projection.active().searched().spec().model == *self.embedder.fingerprint()
     }
 
     /// False when the image is gone: then nobody cares any more why it could not be indexed.

@@ -24,6 +24,7 @@ use tracing::{Instrument, Span, debug, warn};
 use crate::{
     fault::{Fault, RetryPolicy, Verdict},
     spans,
+    turns::{InHand, Load},
 };
 
 /// Leases extended, ended or handed back at once.
@@ -42,6 +43,7 @@ pub(crate) struct Leases {
     held: Mutex<HashMap<String, (Lease, CancellationToken)>>,
     room: Arc<Semaphore>,
     capacity: usize,
+    load: Load,
 }
 
 /// The right to fetch one more job.
@@ -55,13 +57,20 @@ pub(crate) struct Held {
     span: Span,
     _room: Room,
     _used: Used,
+    _in_hand: InHand,
 }
 
 impl Leases {
-    pub(crate) fn new(queue: Arc<dyn JobQueue>, retry: RetryPolicy, duration: Duration, capacity: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        queue: Arc<dyn JobQueue>,
+        retry: RetryPolicy,
+        duration: Duration,
+        capacity: usize,
+        load: Load,
+    ) -> Arc<Self> {
         let room = Arc::new(Semaphore::new(capacity));
         limit::add(Resource::Jobs, capacity);
-        Arc::new(Self { queue, retry, duration, held: Mutex::default(), room, capacity })
+        Arc::new(Self { queue, retry, duration, held: Mutex::default(), room, capacity, load })
     }
 
     /// Waits until at least one more job fits, and takes all the room there is.
@@ -77,7 +86,8 @@ impl Leases {
         let lost = CancellationToken::new();
         self.lock().insert(lease.token.clone(), (lease.clone(), lost.clone()));
         let span = spans::of_job(&lease, self.queue.system());
-        Held { leases: self.clone(), lease, lost, span, _room: room, _used: Used::begin(Resource::Jobs) }
+        let (used, in_hand) = (Used::begin(Resource::Jobs), self.load.take());
+        Held { leases: self.clone(), lease, lost, span, _room: room, _used: used, _in_hand: in_hand }
     }
 
     /// Returns when nothing is held.
@@ -148,6 +158,12 @@ impl Leases {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Lease, CancellationToken)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        limit::remove(Resource::Jobs, self.capacity);
     }
 }
 

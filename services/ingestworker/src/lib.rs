@@ -10,6 +10,7 @@ mod prepare;
 mod pull;
 mod settings;
 mod spans;
+mod turns;
 mod url_job;
 mod write;
 
@@ -21,7 +22,7 @@ use shared::metrics::limit::Circuit;
 use tokio_util::sync::CancellationToken;
 
 use crate::fetch::{AddressPolicy, Fetcher, InvalidNetwork};
-pub use crate::settings::Settings;
+pub use crate::{settings::Settings, turns::Load};
 
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -40,6 +41,8 @@ pub struct Worker {
     settings: Settings,
     fetcher: Fetcher,
     availability: Availability,
+    load: Load,
+    goes_first: Option<Load>,
 }
 
 impl Worker {
@@ -54,7 +57,26 @@ impl Worker {
         let policy = AddressPolicy::new(&settings.allow_networks)?;
         let fetcher = Fetcher::new(policy, settings.fetch.clone()).map_err(WorkerError::Client)?;
         let availability = Availability::of_stores(&stores, Circuit::Ingest);
-        Ok(Self { stores, collection, projection, embedder, settings, fetcher, availability })
+        Ok(Self {
+            stores,
+            collection,
+            projection,
+            embedder,
+            settings,
+            fetcher,
+            availability,
+            load: Load::default(),
+            goes_first: None,
+        })
+    }
+
+    /// Lets another worker go first: begins no jobs while that one has some.
+    pub fn after(self, goes_first: Load) -> Self {
+        Self { goes_first: Some(goes_first), ..self }
+    }
+
+    pub fn load(&self) -> Load {
+        self.load.clone()
     }
 
     /// Works until `drain` is cancelled, then ends what it holds within the drain time and hands the rest back.

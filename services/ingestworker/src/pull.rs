@@ -38,8 +38,13 @@ struct Entrance {
 
 pub(crate) async fn run(worker: Arc<Worker>, drain: CancellationToken) {
     let settings = &worker.settings;
-    let leases =
-        Leases::new(worker.stores.queue.clone(), settings.retry.clone(), settings.lease, settings.max_in_flight);
+    let leases = Leases::new(
+        worker.stores.queue.clone(),
+        settings.retry.clone(),
+        settings.lease,
+        settings.max_in_flight,
+        worker.load.clone(),
+    );
     let (ready, prepared) = mpsc::channel(settings.batch_size);
     // Vectors are small, and never more than there are jobs in flight.
     let (done, embedded) = mpsc::channel(settings.max_in_flight);
@@ -96,6 +101,9 @@ impl Entrance {
     /// Waits until jobs can be worked on.
     async fn room(&self) -> Vec<Room> {
         self.worker.availability.until_there().await;
+        if let Some(load) = &self.worker.goes_first {
+            load.until_none().await;
+        }
         self.leases.room().await
     }
 

@@ -42,6 +42,7 @@ pub(crate) async fn fetch(worker: &Worker, held: &Held, url: &Url, metadata: &Me
         accepted => accepted.map_err(fault)?,
     };
     stores.queue.set_image_id(held.lease(), image_id).await.map_err(fault)?;
+    worker.projection.enqueue_beside(&held.job().model, &record).await.map_err(fault)?;
     Ok(Fetched::Stored(Target { image_id, version: record.version }))
 }
 

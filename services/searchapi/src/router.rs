@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::extract::{Request, State};
 use shared::{
     ImageId,
@@ -18,7 +19,8 @@ use crate::{
 
 #[derive(Clone)]
 pub struct SearchState {
-    pub search: Arc<Search>,
+    /// Exchanged as a whole when the model is: a request uses one model from its begin to its end.
+    pub search: Arc<ArcSwap<Search>>,
     /// The largest picture that is taken as a query.
     pub max_picture_bytes: usize,
 }
@@ -46,7 +48,7 @@ async fn search_by_text(
 ) -> Result<Json<SearchPage>, Problem> {
     let (text, window) = query.split();
     let searched_for = SearchedFor { text: Some(text), ..SearchedFor::default() };
-    find(&state.search, &searched_for, window).await
+    find(&state.search.load_full(), &searched_for, window).await
 }
 
 /// Images like a picture, or like a picture and a text together, best first.
@@ -59,7 +61,7 @@ async fn search_by_text(
 )]
 async fn search_by_example(State(state): State<SearchState>, request: Request) -> Result<Json<SearchPage>, Problem> {
     let example = Example::read(request, state.max_picture_bytes).await?;
-    find(&state.search, &example.query, example.window).await
+    find(&state.search.load_full(), &example.query, example.window).await
 }
 
 /// Indexed images that pass a filter, a page at a time.
@@ -68,14 +70,14 @@ async fn list_images(
     State(state): State<SearchState>,
     Query(params): Query<ListParams>,
 ) -> Result<Json<ImagePage>, Problem> {
-    let (page, total) = state.search.list(&params.query()?).await?;
+    let (page, total) = state.search.load_full().list(&params.query()?).await?;
     Ok(Json(ImagePage::new(page.documents, page.next_cursor, total)))
 }
 
 /// One indexed image.
 #[utoipa::path(get, path = "/api/v1/image/{image_id}", tag = "images", params(("image_id" = ImageId, Path)), responses((status = 200, body = Image), Problem))]
 async fn get_image(State(state): State<SearchState>, Path(image_id): Path<ImageId>) -> Result<Json<Image>, Problem> {
-    Ok(Json(state.search.get(image_id).await?.into()))
+    Ok(Json(state.search.load_full().get(image_id).await?.into()))
 }
 
 /// Images that look like an indexed one, best first; itself is left out.
@@ -92,7 +94,7 @@ async fn similar_images(
     Query(window): Query<WindowParams>,
 ) -> Result<Json<SearchPage>, Problem> {
     let searched_for = SearchedFor { picture: Some(Picture::Indexed(image_id)), ..SearchedFor::default() };
-    find(&state.search, &searched_for, window).await
+    find(&state.search.load_full(), &searched_for, window).await
 }
 
 async fn find(search: &Search, searched_for: &SearchedFor, window: WindowParams) -> Result<Json<SearchPage>, Problem> {

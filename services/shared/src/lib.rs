@@ -6,6 +6,7 @@ pub mod filter;
 pub mod http;
 pub mod id;
 pub mod metrics;
+pub mod model;
 pub mod record;
 pub mod task;
 pub mod telemetry;

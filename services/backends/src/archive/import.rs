@@ -59,7 +59,7 @@ pub async fn import(
     let importer = Importer {
         target: Target {
             records: stores.records.clone(),
-            projection: stores.projection(vec![collection.clone()]),
+            projection: stores.projection(collection),
             collection: collection.clone(),
         },
         path: path.to_owned(),

@@ -57,7 +57,7 @@ impl World {
         let records = Records::new(Arc::new(stepped));
         let collection = Arc::new(SteppedCollection::new(stepping.clone()));
         let queue = Arc::new(SteppedQueue { jobs: Mutex::default(), stepping: stepping.clone() });
-        let projection = Projection::new(records.clone(), queue.clone(), vec![collection.clone()]);
+        let projection = Projection::new(records.clone(), queue.clone(), collection.clone() as Arc<dyn Collection>);
         Self { objects, records, projection, collection, queue, stepping }
     }
 

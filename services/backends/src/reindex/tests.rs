@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use shared::{Job, JobSource, Metadata, ModelFingerprint, TaskId, TaskStatus};
@@ -15,7 +15,7 @@ async fn begun(world: World) -> World {
     let World { folder, config, stores, collection, projection, rebuild } = world;
     drop((collection, projection));
     let collection = begin(&stores, &model(), DIMENSION).await.unwrap();
-    let projection = stores.projection(vec![Arc::clone(&collection)]);
+    let projection = stores.projection(&collection);
     World { folder, config, stores, collection, projection, rebuild }
 }
 

@@ -108,7 +108,7 @@ async fn an_index_that_another_model_stood_in_for_has_nothing_that_was_deleted_m
     let other = ModelFingerprint("ffffffffffffffff".into());
     let collection = stores.open_collection(&other, DIMENSION).await.unwrap().collection;
     stores.records.delete(deleted.image_id).await.unwrap();
-    stores.projection(vec![collection.clone()]).align(deleted.image_id).await.unwrap();
+    stores.projection(&collection).align(deleted.image_id).await.unwrap();
     drop((stores, collection));
 
     // Before any sweep.

@@ -1,6 +1,15 @@
 // Every endpoint that the page uses, by name.
 import { request, requestOnce } from './client';
-import type { ImageDocument, IngestEntry, ListPage, MetadataPatch, SearchPage, Session, Task } from './types';
+import type {
+  ImageDocument,
+  IngestEntry,
+  ListPage,
+  MetadataPatch,
+  ModelStatus,
+  SearchPage,
+  Session,
+  Task,
+} from './types';
 
 export interface SearchWindow {
   limit: number;
@@ -69,6 +78,11 @@ export function addSamples(): Promise<{ tasks: IngestEntry[] }> {
 
 export function getTask(taskId: string, signal?: AbortSignal): Promise<Task> {
   return request(`/api/v1/ingest/${encodeURIComponent(taskId)}`, { signal });
+}
+
+/** What a server says of its model; an error where the key may not ask. */
+export function getModel(signal?: AbortSignal): Promise<ModelStatus> {
+  return requestOnce('/api/v1/ingest/model', { signal });
 }
 
 export function getSession(): Promise<Session> {

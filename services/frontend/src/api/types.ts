@@ -44,6 +44,19 @@ export interface ListPage {
   total: number;
 }
 
+/** The model that searches use, as far as the page shows it. */
+export interface ModelStatus {
+  change?: ModelChange;
+}
+
+export interface ModelChange {
+  phase: 'loading' | 'indexing' | 'switching' | 'failed';
+  indexed: number;
+  images: number;
+  seconds_left?: number;
+  reason?: string;
+}
+
 /** RFC 9457 problem details. */
 export interface Problem {
   type: string;

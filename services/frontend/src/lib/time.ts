@@ -25,3 +25,10 @@ export function backoffMs(attempt: number, random: () => number = Math.random): 
 export function abortReason(signal?: AbortSignal): Error {
   return signal?.reason instanceof Error ? signal.reason : new DOMException('aborted', 'AbortError');
 }
+
+/** Time left, as precisely as it can be known. */
+export function roughTime(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.ceil(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}

@@ -5,6 +5,7 @@ import type { Query } from '../query/view';
 import { isSearch } from '../search/pages';
 import { hasNews, refreshNow } from '../search/refresh';
 import type { Results } from '../search/useResults';
+import { ModelProgress } from './ModelProgress';
 import styles from './States.module.css';
 
 interface Props {
@@ -22,6 +23,7 @@ export function StatusLine({ query, results, onHelp }: Props) {
   };
   return (
     <div className={styles.status}>
+      <ModelProgress />
       {isNewsWaiting && (
         <button type="button" className="quiet" onClick={showNews}>
           Show new pictures

@@ -2,6 +2,7 @@
 
 mod compare;
 mod list;
+pub(super) mod switch;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
@@ -9,25 +10,27 @@ use backends::models::StoredModelError;
 use embedding::Embedder;
 use indicatif::ProgressBar;
 use serde_json::json;
-use shared::{ModelFingerprint, config::Config};
+use shared::{
+    ModelFingerprint,
+    config::{Config, ModelChecksums},
+    model::ModelChoice,
+};
 
 use crate::{
-    assets,
     cli::{ConfigArgs, ModelArgs, ModelCommand},
     commands::config,
     exit::CommandError,
     output,
-    roles::model::{Library, ModelFault, Obtained, ShowProgress},
+    roles::model::{Library, ModelFault, Obtained, ShowProgress, Trial},
 };
-
-/// A text, and the sample photo that it should find before the other one.
-const TRIALS: [(&str, &str); 2] = [("a giraffe", "giraffe.jpg"), ("a cat", "cat.jpg")];
-/// Vectors of two texts, or of two photos, that are nearer than this are the same.
-const SAME: f32 = 0.9999;
 
 pub(crate) async fn run(args: ModelArgs, json: bool) -> anyhow::Result<ExitCode> {
     match args.command {
         ModelCommand::Fetch(config) => fetch(&config, json).await,
+        ModelCommand::Use { server, source, sha256, no_wait } => {
+            let sha256 = sha256.map(ModelChecksums::Archive);
+            switch::run(&server, ModelChoice { source, sha256 }, no_wait, json).await
+        }
         ModelCommand::Verify { config, source } => verify(&config, source, json).await,
         ModelCommand::List(config) => list::run(&config, json).await,
         ModelCommand::Compare(args) => compare::run(&args, json).await,
@@ -143,46 +146,6 @@ async fn fetch_for_all(config: &Config, bar: &ProgressBar) -> anyhow::Result<Fet
         place: if is_kept { place } else { bundle.folder().to_string() },
         was_there: false,
     })
-}
-
-/// What the model makes of the trials.
-struct Trial {
-    texts: Vec<Arc<[f32]>>,
-    photos: Vec<Vec<f32>>,
-}
-
-impl Trial {
-    /// # Errors
-    /// Also when a vector is zero or not finite.
-    async fn of(embedder: &Embedder) -> anyhow::Result<Self> {
-        let samples = assets::samples()?;
-        let mut trial = Self { texts: Vec::new(), photos: Vec::new() };
-        for (text, photo) in TRIALS {
-            trial.texts.push(embedder.embed_text(text).await?);
-            let sample = samples
-                .iter()
-                .find(|sample| sample.name == photo)
-                .ok_or_else(|| anyhow::anyhow!("the sample {photo} is missing"))?;
-            trial.photos.push(embedder.embed_query_image(sample.bytes.to_vec().into()).await?);
-        }
-        Ok(trial)
-    }
-
-    /// By how much texts find their own photos before the other's: the smallest difference of cosines.
-    fn margin(&self) -> f32 {
-        let Self { texts, photos } = self;
-        let cosines = |text: usize| [0, 1].map(|photo: usize| cosine(&texts[text], &photos[photo]));
-        let ([giraffe, other_cat], [other_giraffe, cat]) = (cosines(0), cosines(1));
-        (giraffe - other_cat).min(cat - other_giraffe)
-    }
-
-    fn is_constant(&self) -> bool {
-        cosine(&self.texts[0], &self.texts[1]) > SAME || cosine(&self.photos[0], &self.photos[1]) > SAME
-    }
-}
-
-fn cosine(one: &[f32], other: &[f32]) -> f32 {
-    one.iter().zip(other).map(|(a, b)| a * b).sum()
 }
 
 /// With the exit code that tells whether trying again may help.

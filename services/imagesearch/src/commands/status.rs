@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{Task, TaskId, TaskStatus};
 
+use super::model::switch;
 use crate::{cli::StatusArgs, client::Client, exit::Failure, output};
 
 #[derive(Debug, Deserialize)]
@@ -71,8 +72,9 @@ async fn failed(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
 async fn all(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
     let tasks: TaskPage = client.json(client.request(Method::GET, "/api/v1/ingest")?.query(&[("limit", "1")])).await?;
     let images: ImagePage = client.json(client.request(Method::GET, "/api/v1/image")?.query(&[("limit", "1")])).await?;
+    let model = switch::status(client).await?;
     if json {
-        output::print_json(&json!({ "images": images.total, "tasks": tasks.counts }))?;
+        output::print_json(&json!({ "images": images.total, "tasks": tasks.counts, "model": model }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let count = |status: TaskStatus| tasks.counts[status.as_str()].as_u64().unwrap_or(0);
@@ -83,6 +85,9 @@ async fn all(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
         count(TaskStatus::Processing),
         count(TaskStatus::Failed)
     ))?;
+    if let Some(change) = &model.change {
+        output::print_line(&switch::describe(change))?;
+    }
     if count(TaskStatus::Failed) > 0 {
         output::print_line("`imagesearch status --failed` tells why")?;
     }

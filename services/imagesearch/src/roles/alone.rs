@@ -1,8 +1,9 @@
 //! One role a process, over stores that processes share. Its ports answer at once; the role begins when its stores are
 //! there, however long that takes, and outlives their restarts.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
+use arc_swap::ArcSwap;
 use backends::stores::{self, OpenError};
 use shared::{config::Config, metrics};
 use utoipa_axum::router::OpenApiRouter;
@@ -12,7 +13,7 @@ use super::{
     process::{Parts, Process},
     services, stock,
     sweeper::Sweeper,
-    up::{Engine, tell_rebuild},
+    up::{Engine, configured_model, tell_rebuild},
 };
 use crate::exit::{CommandError, Failure};
 
@@ -110,10 +111,12 @@ async fn ingestapi(config: &Config, process: &Process, parts: &mut Parts) -> any
     tell_rebuild(opened.rebuild);
     services::watch_objects(&process.readiness, &stores.objects);
     services::watch_queue(&process.readiness, &stores.queue);
-    let projection = stores.projection(vec![opened.collection.clone()]);
-    parts.spawn(Sweeper::new(config, &stores, &opened.collection).run(process.shutdown.clone()));
-    parts.spawn(stock::watch(stores.queue.clone(), opened.collection.clone(), process.shutdown.clone()));
-    Ok(services::ingestapi(config, &stores, &opened.collection, &projection))
+    let projection = stores.projection(&opened.collection);
+    let active = projection.active();
+    parts.spawn(Sweeper::new(config, &stores, active).run(process.shutdown.clone()));
+    parts.spawn(stock::watch(stores.queue.clone(), active.clone(), process.shutdown.clone()));
+    let models = configured_model(config, fingerprint, dimension);
+    Ok(services::ingestapi(config, &stores, &projection, models))
 }
 
 async fn ingestworker(config: &Config, process: &Process, parts: &mut Parts) -> anyhow::Result<()> {
@@ -126,8 +129,8 @@ async fn ingestworker(config: &Config, process: &Process, parts: &mut Parts) -> 
             Ok((stores, collection))
         })
         .await?;
-    let projection = stores.projection(vec![collection.clone()]);
-    let engine = Engine { stores, embedder, collection, projection };
+    let projection = stores.projection(&collection);
+    let engine = Engine { stores, embedder, collection, projection, registry: None };
     engine.watch(&process.readiness);
     parts.spawn(services::work(engine.worker(config)?, process.shutdown.clone()));
     Ok(())
@@ -139,7 +142,8 @@ async fn searchapi(config: &Config, process: &Process) -> anyhow::Result<OpenApi
     let open = async || stores::open_for_reading(config, embedder.fingerprint(), embedder.dimension()).await;
     let (index, collection) = process.when_there(open).await?;
     services::watch_index(&process.readiness, &index);
-    Ok(services::searchapi(config, &embedder, &index, &collection))
+    let search = services::search(config, &embedder, &index, &collection);
+    Ok(services::searchapi(config, &Arc::new(ArcSwap::from_pointee(search))))
 }
 
 async fn cdnapi(config: &Config, process: &Process) -> anyhow::Result<OpenApiRouter> {

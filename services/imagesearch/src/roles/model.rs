@@ -3,6 +3,7 @@
 mod cache;
 mod fault;
 mod library;
+mod trial;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ pub(crate) use self::{
     cache::{CachedModel, cached_models, folder as cache_folder},
     fault::ModelFault,
     library::{BUNDLED, Library, Obtained, configured_source},
+    trial::Trial,
 };
 
 /// Told how much of a file has come.
@@ -62,7 +64,7 @@ pub(crate) fn limits(config: &Config) -> Limits {
 }
 
 /// Logs the progress of files, a line each tenth of one.
-fn log_progress() -> ShowProgress {
+pub(super) fn log_progress() -> ShowProgress {
     let last = std::sync::Mutex::new((String::new(), 0));
     Arc::new(move |progress: Progress<'_>| {
         let Some(total_bytes) = progress.total_bytes.filter(|total| *total > 0) else { return };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use backends::{
     Stores,
     index::{Collection, VectorIndex},
@@ -12,7 +13,7 @@ use backends::{
 };
 use cdnapi::Delivery;
 use embedding::Embedder;
-use ingestapi::{Ingest, IngestState, Sample};
+use ingestapi::{Ingest, IngestState, ModelControl, Sample};
 use ingestworker::Worker;
 use searchapi::{Search, SearchState};
 use shared::{Metadata, config::Config, http::Readiness};
@@ -28,11 +29,16 @@ pub(super) struct Routers {
     pub cdnapi: OpenApiRouter,
 }
 
-pub(super) fn routers(config: &Config, engine: &Engine) -> Routers {
-    let Engine { stores, embedder, collection, projection } = engine;
+pub(super) fn routers(
+    config: &Config,
+    engine: &Engine,
+    search: &Arc<ArcSwap<Search>>,
+    models: ModelControl,
+) -> Routers {
+    let Engine { stores, projection, .. } = engine;
     Routers {
-        ingestapi: ingestapi(config, stores, collection, projection),
-        searchapi: searchapi(config, embedder, &stores.index, collection),
+        ingestapi: ingestapi(config, stores, projection, models),
+        searchapi: searchapi(config, search),
         cdnapi: cdnapi(config, &stores.objects),
     }
 }
@@ -40,23 +46,26 @@ pub(super) fn routers(config: &Config, engine: &Engine) -> Routers {
 pub(super) fn ingestapi(
     config: &Config,
     stores: &Stores,
-    collection: &Arc<dyn Collection>,
     projection: &Projection,
+    models: ModelControl,
 ) -> OpenApiRouter {
-    let ingest = Ingest::new(stores.clone(), collection.clone(), projection.clone(), config.into());
+    let ingest = Ingest::new(stores.clone(), projection.clone(), config.into());
     let samples = Arc::new(|| assets::samples().unwrap_or_default().into_iter().map(sample).collect());
-    ingestapi::router(IngestState::new(ingest, config.ingestapi.max_request_bytes, Some(samples)))
+    ingestapi::router(IngestState::new(ingest, config.ingestapi.max_request_bytes, Some(samples), models))
 }
 
-pub(super) fn searchapi(
+pub(super) fn search(
     config: &Config,
     embedder: &Embedder,
     index: &Arc<dyn VectorIndex>,
     collection: &Arc<dyn Collection>,
-) -> OpenApiRouter {
-    let search = Search::new(embedder.clone(), collection.clone(), index, config.searchapi.max_limit);
+) -> Search {
+    Search::new(embedder.clone(), collection.clone(), index, config.searchapi.max_limit)
+}
+
+pub(super) fn searchapi(config: &Config, search: &Arc<ArcSwap<Search>>) -> OpenApiRouter {
     let max_picture_bytes = usize::try_from(config.searchapi.max_query_image_bytes).unwrap_or(usize::MAX);
-    searchapi::router(SearchState { search: Arc::new(search), max_picture_bytes })
+    searchapi::router(SearchState { search: search.clone(), max_picture_bytes })
 }
 
 pub(super) fn cdnapi(config: &Config, objects: &Arc<dyn ObjectStore>) -> OpenApiRouter {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use backends::{
-    index::Collection,
+    active::ActiveCollections,
     queue::{JobQueue, QueueError},
 };
 use futures::future::join;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn watch(
     queue: Arc<dyn JobQueue>,
-    collection: Arc<dyn Collection>,
+    active: ActiveCollections,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut ticks = interval(EVERY);
@@ -28,6 +28,7 @@ pub(super) async fn watch(
             () = shutdown.cancelled() => return Ok(()),
             _ = ticks.tick() => {}
         }
+        let collection = active.searched();
         let (queue, vectors) =
             join(timeout(PATIENCE, look(queue.as_ref())), timeout(PATIENCE, collection.count(None))).await;
         // Why it did not say is counted with the call, and logged where it matters to somebody.

@@ -1,10 +1,10 @@
 //! Mends in the background what a process that died in between has left: at start and every few minutes.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use backends::{
     Stores,
-    index::Collection,
+    active::ActiveCollections,
     survey::SurveyOptions,
     sweep::{Swept, sweep},
 };
@@ -51,7 +51,7 @@ impl Unread {
 
 pub(super) struct Sweeper {
     stores: Stores,
-    collection: Arc<dyn Collection>,
+    active: ActiveCollections,
     interval: Duration,
     stray_after: Duration,
     /// Nobody else uses the stores: what is older than this process can't be under way any more.
@@ -59,17 +59,18 @@ pub(super) struct Sweeper {
 }
 
 impl Sweeper {
-    pub(super) fn new(config: &Config, stores: &Stores, collection: &Arc<dyn Collection>) -> Self {
+    /// Of the collection that is searched: one that fills beside it is looked after by who fills it.
+    pub(super) fn new(config: &Config, stores: &Stores, active: &ActiveCollections) -> Self {
         Self {
             stores: stores.clone(),
-            collection: collection.clone(),
+            active: active.clone(),
             interval: Duration::from_secs(config.ingestapi.sweep_interval_s),
             stray_after: Duration::from_secs(config.ingestapi.stray_after_s),
             is_alone: !config.embedded_stores().is_empty(),
         }
     }
 
-    pub(super) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub(super) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut is_first = true;
         let mut unread = Unread::default();
         let mut ticks = tokio::time::interval(self.interval);
@@ -98,9 +99,10 @@ impl Sweeper {
                 SurveyOptions::while_serving(self.stray_after)
             };
             let options = SurveyOptions { settled_before: unread.before(started), ..options };
+            let collection = self.active.searched();
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                swept = sweep(&self.stores, &self.collection, options) => match swept {
+                swept = sweep(&self.stores, &collection, options) => match swept {
                     Ok(swept) => {
                         is_first = false;
                         unread.swept(started);
@@ -117,14 +119,14 @@ impl Sweeper {
 
     /// Whether the index had lost the collection, for instance with its volume; it has an empty one again then. Until that
     /// nothing can be found or indexed, so the next sweep should not be waited for.
-    async fn has_remade(&mut self) -> bool {
+    async fn has_remade(&self) -> bool {
         if self.stores.index.ready().await.is_ok() {
             return false;
         }
-        let (model, dimension) = (self.collection.spec().model.clone(), self.collection.spec().dimension);
+        let spec = self.active.searched().spec().clone();
         // Fails as long as the index is only away.
-        let Ok(opened) = self.stores.open_collection(&model, dimension).await else { return false };
-        self.collection = opened.collection;
+        let Ok(opened) = self.stores.open_collection(&spec.model, spec.dimension).await else { return false };
+        self.active.add(&opened.collection);
         tell_rebuild(opened.rebuild);
         opened.rebuild.is_some()
     }

@@ -6,24 +6,32 @@
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
+use arc_swap::ArcSwap;
 use backends::{
     Stores,
     error::StoreError,
     index::Collection,
+    model_registry::ModelRegistry,
     projection::Projection,
     stores::{OpenError, RebuildReason},
 };
 use embedding::Embedder;
+use ingestapi::ModelControl;
 use ingestworker::Worker;
+use searchapi::Search;
 use shared::{
+    ModelFingerprint,
     config::{Config, Objects},
     http::{self, Readiness, Routes, session},
     metrics,
+    model::{KnownModel, ModelStatus},
 };
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     api,
+    change::{self, Changer},
     model::{self, ModelFault},
     process::{Parts, Process},
     services::{self, Routers},
@@ -47,13 +55,14 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     engine.watch(&process.readiness);
     metrics::stock::set_model(engine.embedder.fingerprint(), engine.embedder.dimension());
 
-    let frontend = servers.address;
-    servers.open(&process, services::routers(&config, &engine));
-    let shutdown = &process.shutdown;
-    parts.spawn(services::work(engine.worker(&config)?, shutdown.clone()));
-    let sweeper = Sweeper::new(&config, &engine.stores, &engine.collection);
-    parts.spawn(sweeper.run(shutdown.clone()));
-    parts.spawn(stock::watch(engine.stores.queue.clone(), engine.collection.clone(), shutdown.clone()));
+    let (frontend, shutdown) = (servers.address, &process.shutdown);
+    let search = services::search(&config, &engine.embedder, &engine.stores.index, &engine.collection);
+    let search = Arc::new(ArcSwap::from_pointee(search));
+    let models = engine.work(&config, &search, &mut parts, shutdown)?;
+    servers.open(&process, services::routers(&config, &engine, &search, models));
+    let active = engine.projection.active();
+    parts.spawn(Sweeper::new(&config, &engine.stores, active).run(shutdown.clone()));
+    parts.spawn(stock::watch(engine.stores.queue.clone(), active.clone(), shutdown.clone()));
     tracing::info!(images = engine.collection.count(None).await?, "ready: open http://{frontend}");
     process.run(parts).await
 }
@@ -104,13 +113,20 @@ pub(crate) struct Engine {
     pub embedder: Embedder,
     pub collection: Arc<dyn Collection>,
     pub projection: Projection,
+    /// Which models are in use; `None` where several processes share the stores, and the configuration of each decides.
+    pub registry: Option<ModelRegistry>,
 }
 
 impl Engine {
-    /// Opens stores and model side by side, then the model's collection.
+    /// Opens stores and model, then the model's collection.
     pub(crate) async fn open(config: &Config) -> Result<Self, ModelFault> {
-        let stores = async { Ok(backends::open(config).await?) };
-        let (stores, embedder) = tokio::try_join!(stores, model::load(config))?;
+        let stores = backends::open(config).await?;
+        let (embedder, registry) = if config.embedded_stores().len() == STORES {
+            let (embedder, registry) = change::begin(config, &stores).await?;
+            (embedder, Some(registry))
+        } else {
+            (model::load(config).await?, None)
+        };
         let opened = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await;
         let opened = opened.map_err(OpenError::from)?;
         tell_rebuild(opened.rebuild);
@@ -119,8 +135,8 @@ impl Engine {
             let adopted = stores.queue.adopt(embedder.fingerprint()).await;
             adopted.map_err(|error| OpenError::from(StoreError::from(error)))?;
         }
-        let projection = stores.projection(vec![opened.collection.clone()]);
-        Ok(Self { stores, embedder, collection: opened.collection, projection })
+        let projection = stores.projection(&opened.collection);
+        Ok(Self { stores, embedder, collection: opened.collection, projection, registry })
     }
 
     /// The same, as soon as stores that other processes run are there.
@@ -145,12 +161,30 @@ impl Engine {
 
     /// The same, over another collection of the same model.
     pub(crate) fn with_collection(self, collection: Arc<dyn Collection>) -> Self {
-        let projection = self.stores.projection(vec![collection.clone()]);
+        let projection = self.stores.projection(&collection);
         Self { collection, projection, ..self }
     }
 
+    /// Starts the work on jobs, and tells how the model is changed.
+    fn work(
+        &self,
+        config: &Config,
+        search: &Arc<ArcSwap<Search>>,
+        parts: &mut Parts,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<ModelControl> {
+        let Self { stores, embedder, projection, registry, .. } = self;
+        let Some(registry) = registry.clone() else {
+            parts.spawn(services::work(self.worker(config)?, shutdown.clone()));
+            return Ok(configured_model(config, embedder.fingerprint().clone(), embedder.dimension()));
+        };
+        let (changer, models) = Changer::new(config, stores, projection, embedder, registry, search.clone());
+        parts.spawn(changer.run(shutdown.clone()));
+        Ok(models)
+    }
+
     pub(crate) fn worker(&self, config: &Config) -> anyhow::Result<Worker> {
-        let Self { stores, embedder, collection, projection } = self;
+        let Self { stores, embedder, collection, projection, .. } = self;
         let settings = ingestworker::Settings::from(config);
         Ok(Worker::new(stores.clone(), collection.clone(), projection.clone(), embedder.clone(), settings)?)
     }
@@ -161,6 +195,12 @@ impl Engine {
         services::watch_queue(readiness, &self.stores.queue);
         services::watch_index(readiness, &self.stores.index);
     }
+}
+
+/// The model of a process whose configuration alone decides.
+pub(super) fn configured_model(config: &Config, fingerprint: ModelFingerprint, dimension: usize) -> ModelControl {
+    let current = KnownModel { choice: (&config.model).into(), fingerprint, dimension };
+    ModelControl::fixed(ModelStatus { current, change: None, previous: None })
 }
 
 pub(super) fn tell_rebuild(reason: Option<RebuildReason>) {

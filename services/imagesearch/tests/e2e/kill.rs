@@ -118,7 +118,7 @@ async fn assert_promises_kept(server: &Server, told: &Told) {
 }
 
 /// A small picture that is unlike any other: stripes whose colours and widths come from its number.
-fn picture(number: usize) -> Vec<u8> {
+pub(crate) fn picture(number: usize) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(number as u64);
     let colours: [[u8; 3]; 4] = random.random();
     let width = random.random_range(3..40);

@@ -11,6 +11,7 @@ mod ingest;
 mod kill;
 mod metrics;
 mod model;
+mod model_change;
 mod photos;
 mod problems;
 mod process;

@@ -79,6 +79,11 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
+    /// A further setting, from the next start on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((format!("IMAGESEARCH_{name}"), value.to_owned()));
+    }
+
     pub(crate) async fn start_again(&mut self) {
         self.child = spawn(self.folder.path(), &self.environment);
         self.until_ready().await;

@@ -7,13 +7,14 @@ use std::{net::SocketAddr, sync::Arc};
 use backends::{Stores, index::Collection};
 use bytes::Bytes;
 use camino::Utf8PathBuf;
-use ingestapi::{Ingest, IngestLimits, IngestState, Sample, Samples, router};
+use ingestapi::{Ingest, IngestLimits, IngestState, ModelControl, Sample, Samples, router};
 use reqwest::{Response, multipart::Part};
 use serde_json::Value;
 use shared::{
     Metadata, ModelFingerprint,
     config::{Config, Queue},
     http::{Auth, Kit, serve, with_docs},
+    model::{KnownModel, ModelChoice, ModelStatus},
     telemetry::Metrics,
 };
 use tempfile::TempDir;
@@ -51,9 +52,15 @@ impl Api {
         let stores = backends::open(&config).await.expect("stores");
         let model = ModelFingerprint("0123456789abcdef".into());
         let collection = stores.open_collection(&model, 4).await.expect("a collection").collection;
-        let projection = stores.projection(vec![collection.clone()]);
-        let ingest = Ingest::new(stores.clone(), collection.clone(), projection, IngestLimits::from(&config));
-        let state = IngestState::new(ingest, 1 << 30, Some(samples()));
+        let projection = stores.projection(&collection);
+        let ingest = Ingest::new(stores.clone(), projection, IngestLimits::from(&config));
+        let current = KnownModel {
+            choice: ModelChoice { source: "bundled".into(), sha256: None },
+            fingerprint: model,
+            dimension: 4,
+        };
+        let models = ModelControl::fixed(ModelStatus { current, change: None, previous: None });
+        let state = IngestState::new(ingest, 1 << 30, Some(samples()), models);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();

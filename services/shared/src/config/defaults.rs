@@ -108,7 +108,15 @@ impl Default for Http {
 
 impl Default for Model {
     fn default() -> Self {
-        Self { source: "bundled".into(), sha256: None, hub_endpoint: None, token: None, cache_dir: None, threads: None }
+        Self {
+            source: "bundled".into(),
+            sha256: None,
+            hub_endpoint: None,
+            token: None,
+            cache_dir: None,
+            threads: None,
+            keep_previous_s: 3600,
+        }
     }
 }
 

@@ -168,6 +168,9 @@ pub struct Model {
     pub cache_dir: Option<Utf8PathBuf>,
     /// Processors used for embedding; those of the cgroup when absent.
     pub threads: Option<usize>,
+    /// After a change, how long the model of before stays loaded and its collection up to date, in seconds: until then going
+    /// back takes a moment. Every upload is embedded twice meanwhile.
+    pub keep_previous_s: u64,
 }
 
 /// What the bytes of a model have to be.

@@ -87,6 +87,11 @@ pub fn add(resource: Resource, most: usize) {
     drop(IN_USE.get_or_create(&ResourceLabels { resource }));
 }
 
+/// Takes back what `add` told, once what was bounded is gone.
+pub fn remove(resource: Resource, most: usize) {
+    LIMITS.get_or_create(&ResourceLabels { resource }).dec_by(i64::try_from(most).unwrap_or(i64::MAX));
+}
+
 /// One of a resource, in use until this is dropped.
 #[must_use]
 pub struct Used(Resource);

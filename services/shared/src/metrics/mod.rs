@@ -35,7 +35,7 @@ pub(crate) static BUILD: Definition = Definition {
 };
 
 /// Of the process; its collectors and those of its HTTP servers are registered beside them.
-fn all() -> [&'static dyn Registered; 19] {
+fn all() -> [&'static dyn Registered; 20] {
     [
         &backend::CALLS,
         &cache::LOOKUPS,
@@ -53,6 +53,7 @@ fn all() -> [&'static dyn Registered; 19] {
         &stock::TASKS,
         &stock::VECTORS,
         &stock::MODEL,
+        &stock::MODEL_CHANGE,
         &stock::SWEEPS,
         &stock::SWEPT,
         &stock::LAST_SWEEP,

@@ -44,6 +44,20 @@ closed_label! {
     pub SweepEnd { Ok = "ok", Failed = "failed" }
 }
 
+closed_label! {
+    pub ModelChangeState {
+        /// The new model has them.
+        Indexed = "indexed",
+        /// They are still to come.
+        Lacking = "lacking",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ModelChangeLabels {
+    state: ModelChangeState,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct JobStateLabels {
     pub state: JobState,
@@ -157,6 +171,18 @@ pub(super) static MODEL: Metric<Family<ModelLabels, Gauge>> = Metric::new(
     Family::default,
 );
 
+pub(super) static MODEL_CHANGE: Metric<Family<ModelChangeLabels, Gauge>> = Metric::new(
+    Definition {
+        name: "imagesearch_model_change_images",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[Label { name: "state", values: Values::Closed(ModelChangeState::VALUES) }],
+        help: "Images of a change of the model that is under way; absent when none is",
+        exposed_by: &[Exposer::Ingestapi],
+    },
+    Family::default,
+);
+
 pub(super) static SWEEPS: Metric<Family<SweepEndLabels, Counter>> = Metric::new(
     Definition {
         name: "imagesearch_sweeps",
@@ -231,6 +257,16 @@ pub fn set_model(fingerprint: &ModelFingerprint, dimension: usize) {
     let labels = ModelLabels { fingerprint: fingerprint.to_string(), dimension: dimension as u64 };
     MODEL.clear();
     MODEL.get_or_create(&labels).set(1);
+}
+
+/// Tells how many images a new model has indexed, of how many; `None` when the model isn't being changed.
+pub fn set_model_change(images: Option<(u64, u64)>) {
+    MODEL_CHANGE.clear();
+    let Some((indexed, images)) = images else { return };
+    let lacking = images.saturating_sub(indexed);
+    for (state, images) in [(ModelChangeState::Indexed, indexed), (ModelChangeState::Lacking, lacking)] {
+        MODEL_CHANGE.get_or_create(&ModelChangeLabels { state }).set(images as i64);
+    }
 }
 
 /// Tells that a sweep came to its end, and what it found.

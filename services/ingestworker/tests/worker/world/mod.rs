@@ -6,7 +6,7 @@ mod queue;
 
 use std::{convert::Infallible, sync::Arc};
 
-use backends::{Stores, projection::Projection};
+use backends::{Stores, index::Collection, projection::Projection};
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 use embedding::{Bundle, Embedder, EmbedderOptions};
@@ -70,8 +70,8 @@ impl World {
         let embedder = embedder().await;
         let opened = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await.expect("a collection");
         let collection = Arc::new(Tampered::new(opened.collection));
-        let projection = stores.projection(vec![collection.clone()]);
-        let ingest = Ingest::new(stores.clone(), collection.clone(), projection.clone(), IngestLimits::from(&config));
+        let projection = stores.projection(collection.clone() as Arc<dyn Collection>);
+        let ingest = Ingest::new(stores.clone(), projection.clone(), IngestLimits::from(&config));
         Self { config, stores, collection, projection, ingest, embedder, _folder: folder }
     }
 
@@ -131,7 +131,6 @@ impl World {
     }
 
     pub(crate) async fn is_indexed(&self, image_id: ImageId) -> bool {
-        use backends::index::Collection;
         self.collection.get(image_id).await.expect("the index").is_some()
     }
 }

@@ -1,0 +1,515 @@
+//! Changing the model of a running process without a failed search.
+//!
+//! The collection of the wanted model is filled beside the current one, from the stored images; uploads, changes and deletes go
+//! to both meanwhile. When it has nearly all, the worker of the current model pauses, so that nothing is said to be indexed that
+//! only the current one has; they are compared image by image, and searches move over at once. The old model stays as it is for a while, so
+//! going back is the same with nothing left to fill.
+//!
+//! Everything here may break off at any await, also by the end of the process: `settle` begins with looking how things stand.
+
+mod fault;
+mod progress;
+mod room;
+mod running;
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use backends::{
+    Stores,
+    error::StoreError,
+    fill::{fill, lacking},
+    model_registry::ModelRegistry,
+    objects::ObjectStore,
+    projection::Projection,
+    stores::OpenError,
+};
+use embedding::Embedder;
+use ingestapi::model::{Chosen, ModelControl};
+use ingestworker::Worker;
+use jiff::Timestamp;
+use searchapi::Search;
+use shared::{
+    config::Config,
+    metrics,
+    model::{ChangePhase, KnownModel, ModelChoice, ModelStatus, PreviousModel},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinError,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{fault::ChangeFault, progress::Progress, running::Running};
+use super::{
+    model::{self, Library, ModelFault, Obtained, Trial},
+    services,
+    starting::MayPass,
+};
+
+/// Between two looks at how far the new collection is.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long the worker of the current model is kept waiting at most for the last images to arrive in the other collection.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const COMPARE_EVERY: Duration = Duration::from_millis(50);
+/// Images that may still be lacking when that is begun.
+const NEARLY: u64 = 32;
+/// A fill that brings no image nearer for so long is begun anew.
+const NO_PROGRESS: Duration = Duration::from_secs(10);
+/// Such fills in a row, after which what is lacking will not come.
+const MAX_VAIN_FILLS: u32 = 3;
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
+/// Models asked for that nobody has looked at yet.
+const CHOICES: usize = 8;
+
+pub(super) struct Changer {
+    models: Models,
+    choices: mpsc::Receiver<Chosen>,
+    broken: mpsc::Receiver<JoinError>,
+}
+
+/// The models of a process: one that is searched, and at most two beside it.
+struct Models {
+    config: Config,
+    stores: Stores,
+    projection: Projection,
+    search: Arc<ArcSwap<Search>>,
+    registry: ModelRegistry,
+    current: Running,
+    next: Option<Running>,
+    previous: Option<Running>,
+    status: watch::Sender<ModelStatus>,
+    broken: mpsc::Sender<JoinError>,
+    retry: Duration,
+}
+
+impl Changer {
+    /// `embedder` is the model that `registry` calls current, and `projection` keeps its collection in line.
+    pub(super) fn new(
+        config: &Config,
+        stores: &Stores,
+        projection: &Projection,
+        embedder: &Embedder,
+        registry: ModelRegistry,
+        search: Arc<ArcSwap<Search>>,
+    ) -> (Self, ModelControl) {
+        let (broken, breaks) = mpsc::channel(1);
+        let (chosen, choices) = mpsc::channel(CHOICES);
+        let collection = projection.active().searched();
+        let current = Running::new(registry.current.clone(), embedder.clone(), collection);
+        let (status, told) = watch::channel(ModelStatus {
+            current: registry.current.clone(),
+            change: None,
+            previous: registry.previous.clone(),
+        });
+        let models = Models {
+            config: config.clone(),
+            stores: stores.clone(),
+            projection: projection.clone(),
+            search,
+            registry,
+            current,
+            next: None,
+            previous: None,
+            status,
+            broken,
+            retry: FIRST_RETRY,
+        };
+        (Self { models, choices, broken: breaks }, ModelControl::new(told, chosen))
+    }
+
+    /// Works with the current model, and changes it when another one is wanted, until the process ends.
+    pub(super) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { mut models, mut choices, mut broken } = self;
+        let outcome = loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break Ok(()),
+                // A worker without one of its stages would hold its jobs for ever.
+                Some(error) = broken.recv() => break Err(error.into()),
+                Some(chosen) = choices.recv() => models.choose(chosen).await,
+                () = models.settle() => {}
+            }
+        };
+        models.stop().await;
+        outcome
+    }
+}
+
+impl Models {
+    /// Makes a wish durable.
+    async fn choose(&mut self, chosen: Chosen) {
+        let Chosen { choice, taken } = chosen;
+        let registry = ModelRegistry { wanted: choice, ..self.registry.clone() };
+        let written = self.write(registry).await;
+        self.retry = FIRST_RETRY;
+        // Nobody may wait any more.
+        let _ = taken.send(written);
+    }
+
+    /// Brings about what is wanted, then waits for the time of the previous model to end.
+    async fn settle(&mut self) {
+        let Err(fault) = self.try_settle().await else { return };
+        let (to, reason) = (&self.registry.wanted.source, reason(&fault));
+        if fault.may_pass() {
+            tracing::warn!(reason, to, "the change of the model waits");
+            self.show(ChangePhase::Loading, Some(reason));
+            sleep(self.retry).await;
+            self.retry = (self.retry * 2).min(LONGEST_RETRY);
+        } else {
+            tracing::error!(reason, to, "the model is not changed");
+            self.give_up().await;
+            self.show(ChangePhase::Failed, Some(reason));
+            // Until another one is asked for, or the same once more.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn try_settle(&mut self) -> Result<(), ChangeFault> {
+        self.start_workers()?;
+        if self.registry.wanted == self.registry.current.choice {
+            self.abandon_next().await?;
+            self.status.send_modify(|status| status.change = None);
+        } else {
+            self.change().await?;
+            self.retry = FIRST_RETRY;
+        }
+        self.keep_previous().await
+    }
+
+    /// Builds what the wanted model needs, and lets searches use it.
+    async fn change(&mut self) -> Result<(), ChangeFault> {
+        self.show(ChangePhase::Loading, None);
+        if !self.load_next().await? {
+            return Ok(());
+        }
+        self.start_workers()?;
+        let (mut progress, mut vain_fills) = (Progress::new(), 0);
+        loop {
+            let lacking = self.look(&mut progress).await?;
+            if lacking <= NEARLY && self.is_caught_up().await? {
+                return self.switch().await;
+            }
+            let is_nearer = self.fill(&mut progress).await?;
+            vain_fills = if is_nearer { 0 } else { vain_fills + 1 };
+            if vain_fills == MAX_VAIN_FILLS {
+                return Err(ChangeFault::LeftOut { images: self.look(&mut progress).await? });
+            }
+        }
+    }
+
+    /// Has the wanted model loaded beside the current one; false when it is the current one under another name.
+    async fn load_next(&mut self) -> Result<bool, ChangeFault> {
+        let wanted = self.registry.wanted.clone();
+        if self.next.as_ref().is_some_and(|next| next.known.choice == wanted) {
+            return Ok(true);
+        }
+        if self.registry.previous.as_ref().is_some_and(|previous| previous.model.choice == wanted) {
+            self.restore_previous().await?;
+        }
+        if self.previous.as_ref().is_some_and(|previous| previous.known.choice == wanted) {
+            return self.take_previous_up().await.map(|()| true);
+        }
+        self.abandon_next().await?;
+        let embedder = self.load(&wanted).await?;
+        let known = known(wanted, &embedder);
+        if known.fingerprint == self.current.known.fingerprint {
+            self.current.known = known.clone();
+            self.write(ModelRegistry { current: known, next: None, ..self.registry.clone() }).await?;
+            self.status.send_modify(|status| status.change = None);
+            return Ok(false);
+        }
+        let images = self.current.collection.count(None).await?;
+        room::check_disk(&self.config, images, known.dimension)?;
+        // Before there is anything that would have to be found again.
+        self.write(ModelRegistry { next: Some(known.clone()), ..self.registry.clone() }).await?;
+        self.next = Some(self.open(known, embedder).await?);
+        Ok(true)
+    }
+
+    /// The previous model becomes the next one, with its collection as it is.
+    async fn take_previous_up(&mut self) -> Result<(), ChangeFault> {
+        self.abandon_next().await?;
+        let next = self.previous.as_ref().map(|previous| previous.known.clone());
+        self.write(ModelRegistry { next, previous: None, ..self.registry.clone() }).await?;
+        self.next = self.previous.take();
+        Ok(())
+    }
+
+    /// Loads and tries a model, if it fits beside the current one.
+    async fn load(&self, choice: &ModelChoice) -> Result<Embedder, ChangeFault> {
+        let config = with_model(&self.config, choice);
+        let library = Library::open(&config, model::log_progress()).await?;
+        let bundle = match library.obtain().await? {
+            Obtained::Stored(stored) => library.copy(&stored).await?,
+            Obtained::Fetched(bundle) => *bundle,
+        };
+        room::check_memory(bundle.folder())?;
+        let embedder = library.load(bundle).await?;
+        match Trial::of(&embedder).await {
+            Ok(trial) if trial.is_constant() => Err(ChangeFault::Constant),
+            Ok(_) => Ok(embedder),
+            Err(error) => Err(ChangeFault::Trial(error)),
+        }
+    }
+
+    /// From here on uploads, changes and deletes go to the model's collection too.
+    async fn open(&self, known: KnownModel, embedder: Embedder) -> Result<Running, ChangeFault> {
+        let opened = self.stores.open_collection(&known.fingerprint, known.dimension).await?;
+        self.projection.active().add(&opened.collection);
+        Ok(Running::new(known, embedder, opened.collection))
+    }
+
+    /// Fills the next collection until nothing more comes; false when that brought no image nearer.
+    async fn fill(&self, progress: &mut Progress) -> Result<bool, ChangeFault> {
+        let Some(next) = &self.next else { return Ok(true) };
+        let stray_after = Duration::from_secs(self.config.ingestapi.stray_after_s);
+        let (first, mut last, mut moved) = (next.collection.count(None).await?, 0, Instant::now());
+        let mut is_listed = false;
+        let mut listing = std::pin::pin!(fill(&self.stores, &next.collection, stray_after));
+        loop {
+            tokio::select! {
+                listed = &mut listing, if !is_listed => {
+                    listed?;
+                    is_listed = true;
+                }
+                () = sleep(LOOK_EVERY) => {}
+            }
+            let lacking = self.look(progress).await?;
+            let indexed = next.collection.count(None).await?;
+            if indexed != last {
+                (last, moved) = (indexed, Instant::now());
+            }
+            if is_listed && (lacking <= NEARLY || moved.elapsed() > NO_PROGRESS) {
+                return Ok(last > first);
+            }
+        }
+    }
+
+    /// Tells how far the change is; returns how many images are lacking.
+    async fn look(&self, progress: &mut Progress) -> Result<u64, ChangeFault> {
+        let Some(next) = &self.next else { return Ok(0) };
+        let images = self.current.collection.count(None).await?;
+        let indexed = next.collection.count(None).await?;
+        let change = progress.told(self.registry.wanted.clone(), indexed, images);
+        self.status.send_modify(|status| status.change = Some(change));
+        metrics::stock::set_model_change(Some((indexed, images)));
+        Ok(images.saturating_sub(indexed))
+    }
+
+    /// Whether the next collection holds all that the current one does. Then nothing is indexed by the current model's worker,
+    /// which pauses: whoever was told that an image can be found finds it in either.
+    async fn is_caught_up(&mut self) -> Result<bool, ChangeFault> {
+        self.show(ChangePhase::Switching, None);
+        self.current.stop().await;
+        let paused = Instant::now();
+        while paused.elapsed() < LONGEST_PAUSE {
+            let Some(next) = &self.next else { return Ok(false) };
+            let (current, next) = (self.current.collection.as_ref(), next.collection.as_ref());
+            if lacking(current, next).await? == 0 {
+                return Ok(true);
+            }
+            sleep(COMPARE_EVERY).await;
+        }
+        self.start_workers()?;
+        Ok(false)
+    }
+
+    /// Searches use the next model from now on; the one of before stays for a while.
+    async fn switch(&mut self) -> Result<(), ChangeFault> {
+        let Some(known) = self.next.as_ref().map(|next| next.known.clone()) else { return Ok(()) };
+        let outdated = self.previous.take();
+        let kept = i64::try_from(self.config.model.keep_previous_s).unwrap_or(i64::MAX);
+        let until = Timestamp::now().saturating_add(jiff::SignedDuration::from_secs(kept)).unwrap_or(Timestamp::MAX);
+        let previous = Some(PreviousModel { model: self.current.known.clone(), until });
+        self.write(ModelRegistry { current: known, next: None, previous, ..self.registry.clone() }).await?;
+        // No await from here on.
+        let Some(next) = self.next.take() else { return Ok(()) };
+        self.search.store(Arc::new(services::search(
+            &self.config,
+            &next.embedder,
+            &self.stores.index,
+            &next.collection,
+        )));
+        self.projection.active().search(&next.known.fingerprint);
+        metrics::stock::set_model(&next.known.fingerprint, next.known.dimension);
+        metrics::stock::set_model_change(None);
+        self.status.send_modify(|status| status.change = None);
+        tracing::info!(model = next.known.choice.source, fingerprint = %next.known.fingerprint, "searches use the new model");
+        self.previous = Some(std::mem::replace(&mut self.current, next));
+        self.start_workers()?;
+        match outdated {
+            Some(outdated) => self.abandon(outdated).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the previous model until its time is over; returns never when there is none.
+    async fn keep_previous(&mut self) -> Result<(), ChangeFault> {
+        let Some(until) = self.registry.previous.as_ref().map(|previous| previous.until) else {
+            return std::future::pending().await;
+        };
+        self.restore_previous().await?;
+        self.start_workers()?;
+        let left = until.duration_since(Timestamp::now());
+        if left.is_positive() {
+            sleep(left.unsigned_abs()).await;
+        }
+        tracing::info!("the model of before is let go");
+        self.write(ModelRegistry { previous: None, ..self.registry.clone() }).await?;
+        match self.previous.take() {
+            Some(previous) => self.abandon(previous).await,
+            None => Ok(()),
+        }
+    }
+
+    /// After a restart: loads the previous model again.
+    async fn restore_previous(&mut self) -> Result<(), ChangeFault> {
+        let Some(PreviousModel { model, .. }) = &self.registry.previous else { return Ok(()) };
+        if self.previous.is_none() {
+            let embedder = self.load(&model.choice).await?;
+            self.previous = Some(self.open(known(model.choice.clone(), &embedder), embedder).await?);
+        }
+        Ok(())
+    }
+
+    /// Ends a change that is no longer wanted.
+    async fn abandon_next(&mut self) -> Result<(), ChangeFault> {
+        let left_behind = self.registry.next.clone();
+        match (self.next.take(), left_behind) {
+            (Some(next), _) => self.abandon(next).await?,
+            (None, Some(known)) => drop(self.stores.index.remove(&known.fingerprint).await?),
+            (None, None) => return Ok(()),
+        }
+        metrics::stock::set_model_change(None);
+        Ok(self.write(ModelRegistry { next: None, ..self.registry.clone() }).await?)
+    }
+
+    /// Removes a model's collection; what is left of its jobs (URLs that nobody has fetched yet) goes to the current one.
+    async fn abandon(&self, mut running: Running) -> Result<(), ChangeFault> {
+        self.projection.active().remove(&running.known.fingerprint);
+        running.stop().await;
+        let fingerprint = running.known.fingerprint.clone();
+        drop(running);
+        self.stores.queue.adopt(&self.current.known.fingerprint).await.map_err(StoreError::from)?;
+        self.stores.index.remove(&fingerprint).await?;
+        Ok(())
+    }
+
+    /// Leaves everything to the current model.
+    async fn give_up(&mut self) {
+        if let Err(error) = self.abandon_next().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was built for the new model is not removed yet"
+            );
+        }
+        if let Err(error) = self.start_workers() {
+            tracing::error!(error = &error as &dyn std::error::Error, "no worker");
+        }
+    }
+
+    /// The current model's worker goes first; the others take what it leaves of the machine.
+    fn start_workers(&mut self) -> Result<(), ChangeFault> {
+        let Self { config, stores, projection, broken, current, next, previous, .. } = self;
+        let worker = |running: &Running| {
+            let settings = ingestworker::Settings::from(&*config);
+            let (collection, embedder) = (running.collection.clone(), running.embedder.clone());
+            Worker::new(stores.clone(), collection, projection.clone(), embedder, settings)
+                .map_err(|error| ChangeFault::Worker(error.into()))
+        };
+        if !current.is_working() {
+            current.start(worker(current)?, broken.clone());
+        }
+        for running in [next, previous].into_iter().flatten().filter(|running| !running.is_working()) {
+            running.start(worker(running)?.after(current.load()), broken.clone());
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        let Self { current, next, previous, .. } = self;
+        let running = std::iter::once(current).chain(next).chain(previous);
+        futures::future::join_all(running.map(Running::stop)).await;
+    }
+
+    async fn write(&mut self, registry: ModelRegistry) -> Result<(), StoreError> {
+        registry.write(self.stores.objects.as_ref()).await?;
+        self.registry = registry;
+        self.status.send_modify(|status| {
+            status.current = self.registry.current.clone();
+            status.previous = self.registry.previous.clone();
+        });
+        Ok(())
+    }
+
+    fn show(&self, phase: ChangePhase, reason: Option<String>) {
+        let wanted = &self.registry.wanted;
+        self.status.send_modify(|status| progress::set_phase(status, wanted, phase, reason));
+    }
+}
+
+/// The model to begin with, as registry and configuration say: one that the configuration names since the last start is
+/// wanted, and the current one stays until that is ready.
+pub(super) async fn begin(config: &Config, stores: &Stores) -> Result<(Embedder, ModelRegistry), ModelFault> {
+    let objects = stores.objects.as_ref();
+    let configured = ModelChoice::from(&config.model);
+    let found = ModelRegistry::read(objects).await.map_err(OpenError::from)?;
+    let Some(mut registry) = found.clone() else {
+        let embedder = model::load(config).await?;
+        return Ok((embedder.clone(), remembered(objects, configured, embedder).await?));
+    };
+    if registry.configured != configured {
+        registry = ModelRegistry { configured: configured.clone(), wanted: configured, ..registry };
+    }
+    let embedder = match model::load(&with_model(config, &registry.current.choice)).await {
+        Ok(embedder) => embedder,
+        Err(fault) if fault.may_pass() || registry.wanted == registry.current.choice => return Err(fault),
+        Err(fault) => {
+            tracing::warn!(
+                error = &fault as &dyn std::error::Error,
+                "the model of before can't be loaded; the wanted one begins with what it has indexed"
+            );
+            registry.current.choice = registry.wanted.clone();
+            model::load(&with_model(config, &registry.wanted)).await?
+        }
+    };
+    registry.current = known(registry.current.choice, &embedder);
+    if found.as_ref() != Some(&registry) {
+        registry.write(objects).await.map_err(OpenError::from)?;
+    }
+    Ok((embedder, registry))
+}
+
+async fn remembered(
+    objects: &dyn ObjectStore,
+    configured: ModelChoice,
+    embedder: Embedder,
+) -> Result<ModelRegistry, ModelFault> {
+    let current = known(configured.clone(), &embedder);
+    let registry = ModelRegistry { wanted: configured.clone(), configured, current, next: None, previous: None };
+    registry.write(objects).await.map_err(OpenError::from)?;
+    Ok(registry)
+}
+
+fn known(choice: ModelChoice, embedder: &Embedder) -> KnownModel {
+    KnownModel { choice, fingerprint: embedder.fingerprint().clone(), dimension: embedder.dimension() }
+}
+
+fn with_model(config: &Config, choice: &ModelChoice) -> Config {
+    let ModelChoice { source, sha256 } = choice.clone();
+    let model = shared::config::Model { source, sha256, ..config.model.clone() };
+    Config { model, ..config.clone() }
+}
+
+/// A fault with its causes, in one line.
+fn reason(fault: &ChangeFault) -> String {
+    let mut reason = fault.to_string();
+    let mut cause = std::error::Error::source(fault);
+    while let Some(error) = cause {
+        reason = format!("{reason}: {error}");
+        cause = error.source();
+    }
+    reason
+}

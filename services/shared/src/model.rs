@@ -1,0 +1,91 @@
+//! Which model is used, and how far a change of it has come, as users and the object store see it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    config::{self, ModelChecksums},
+    id::ModelFingerprint,
+};
+
+/// A model as it is asked for: `model.source` and `model.sha256` of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelChoice {
+    /// `bundled`, a folder, `https://…` archive, `hf://org/repo@revision[/subfolder]`, or `s3://bucket[/folder]`.
+    #[schema(example = "hf://Xenova/clip-vit-base-patch32")]
+    pub source: String,
+    /// SHA-256 of the archive, when the source is one, or of the model's files by their paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub sha256: Option<ModelChecksums>,
+}
+
+impl From<&config::Model> for ModelChoice {
+    fn from(model: &config::Model) -> Self {
+        Self { source: model.source.clone(), sha256: model.sha256.clone() }
+    }
+}
+
+/// A model that was loaded, and so is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KnownModel {
+    #[serde(flatten)]
+    pub choice: ModelChoice,
+    pub fingerprint: ModelFingerprint,
+    /// Length of its vectors.
+    pub dimension: usize,
+}
+
+/// The model of before, whose collection is kept up to date for a while: until then going back takes a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PreviousModel {
+    #[serde(flatten)]
+    pub model: KnownModel,
+    #[schema(value_type = String, format = DateTime)]
+    pub until: Timestamp,
+}
+
+/// The model that searches use, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelStatus {
+    /// Searches use it.
+    pub current: KnownModel,
+    /// The change that is under way, or why it stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ModelChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousModel>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelChange {
+    /// What is wanted instead of the current model.
+    pub to: ModelChoice,
+    pub phase: ChangePhase,
+    /// Images that the new model has indexed.
+    pub indexed: u64,
+    /// Images that it has to index in all.
+    pub images: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_per_s: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
+    /// Why the change stopped, or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangePhase {
+    /// The new model is fetched, loaded and tried.
+    Loading,
+    /// The stored images go into its collection.
+    Indexing,
+    /// It has them all; the last ones are compared.
+    Switching,
+    /// The current model stays; `reason` says why. Ask for another model, or for the same once more.
+    Failed,
+}

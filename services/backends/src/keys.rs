@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use embedding::Checksum;
-use shared::{CopyId, ImageId};
+use shared::{CopyId, ImageId, ModelFingerprint};
 
 use crate::{
     models::ModelKey,
@@ -18,6 +18,8 @@ pub const ORIGINALS: &str = "originals";
 pub const VARIANTS: &str = "variants";
 /// Folder of the models, each in a folder of its own.
 pub const MODELS: &str = "models";
+/// Folder of the calibrations, one a collection.
+pub const CALIBRATIONS: &str = "calibrations";
 
 /// Who the store is.
 pub fn store() -> ObjectKey {
@@ -75,6 +77,11 @@ pub fn is_model_file(key: &ObjectKey) -> bool {
         [MODELS, model, file] => hex::decode(model).is_ok() && file.parse::<Checksum>().is_ok(),
         _ => false,
     }
+}
+
+/// What is known of the scores of a model's collection.
+pub fn calibration(model: &ModelFingerprint) -> ObjectKey {
+    ObjectKey::known(format!("{CALIBRATIONS}/{model}.json"))
 }
 
 /// The part of a folder that holds the images whose id starts with this byte: a 256th.

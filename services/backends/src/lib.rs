@@ -4,6 +4,7 @@
 pub mod active;
 pub mod archive;
 pub mod availability;
+pub mod calibration;
 pub mod check;
 pub mod error;
 pub mod fill;

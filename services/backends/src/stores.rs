@@ -112,6 +112,13 @@ pub async fn open_objects_for_reading(config: &config::Config) -> Result<Option<
     Ok(folder.is_dir().then(|| Arc::new(FolderStore::open_for_reading(&folder)) as Arc<dyn ObjectStore>))
 }
 
+/// A model's collection for who only searches it, and the stores that this takes.
+pub struct OpenForReading {
+    pub objects: Arc<dyn ObjectStore>,
+    pub index: Arc<dyn VectorIndex>,
+    pub collection: Arc<dyn Collection>,
+}
+
 /// Opens the collection of a model for reading, beside the processes that write it.
 ///
 /// # Errors
@@ -120,12 +127,13 @@ pub async fn open_for_reading(
     config: &config::Config,
     model: &ModelFingerprint,
     dimension: usize,
-) -> Result<(Arc<dyn VectorIndex>, Arc<dyn Collection>), OpenError> {
-    let store = identity(objects_of(config).await?.as_ref()).await?;
+) -> Result<OpenForReading, OpenError> {
+    let objects = objects_of(config).await?;
+    let store = identity(objects.as_ref()).await?;
     let index = index_of(config).await?;
     let spec = CollectionSpec { model: model.clone(), dimension, store };
     let collection = index.open(&spec).await.map_err(StoreError::from)?;
-    Ok((index, collection))
+    Ok(OpenForReading { objects, index, collection })
 }
 
 // The adapters' futures are boxed: they are large, and whoever opens stores does it once.

@@ -28,6 +28,7 @@ pub enum ProblemKind {
     MethodNotAllowed,
     NotAcceptable,
     Conflict,
+    NotCalibrated,
     PreconditionFailed,
     TooLarge,
     UnsupportedType,
@@ -41,7 +42,7 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::BadRequest,
         Self::InvalidFilter,
         Self::SearchWindow,
@@ -52,6 +53,7 @@ impl ProblemKind {
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::Conflict,
+        Self::NotCalibrated,
         Self::PreconditionFailed,
         Self::TooLarge,
         Self::UnsupportedType,
@@ -102,6 +104,7 @@ impl ProblemKind {
             Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::NotAcceptable => ("not-acceptable", "Not acceptable", StatusCode::NOT_ACCEPTABLE),
             Self::Conflict => ("conflict", "Changed meanwhile", StatusCode::CONFLICT),
+            Self::NotCalibrated => ("not-calibrated", "Not measured yet", StatusCode::CONFLICT),
             Self::PreconditionFailed => ("precondition-failed", "Not that version", StatusCode::PRECONDITION_FAILED),
             Self::TooLarge => ("too-large", "Too large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedType => ("unsupported-type", "Unsupported type", StatusCode::UNSUPPORTED_MEDIA_TYPE),

@@ -95,6 +95,11 @@ impl Problem {
         Self::new(ProblemKind::Conflict, detail)
     }
 
+    /// 409: relevances are asked for before the scores of the model were measured.
+    pub fn not_calibrated(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::NotCalibrated, detail)
+    }
+
     /// 412: `If-Match` names another representation.
     pub fn precondition_failed(detail: impl Into<String>) -> Self {
         Self::new(ProblemKind::PreconditionFailed, detail)

@@ -1,6 +1,7 @@
 //! `ingestworker`: takes jobs, decodes, embeds in batches, indexes. A job is a nudge, not a command: what is done is what
 //! the image's record says when it is looked at.
 
+mod calibrate;
 mod embed;
 mod fail;
 mod fault;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use backends::{Stores, availability::Availability, index::Collection, projection::Projection};
 use embedding::Embedder;
 use shared::metrics::limit::Circuit;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::fetch::{AddressPolicy, Fetcher, InvalidNetwork};
@@ -43,6 +45,8 @@ pub struct Worker {
     availability: Availability,
     load: Load,
     goes_first: Option<Load>,
+    /// Told of every batch that was indexed.
+    indexed: Notify,
 }
 
 impl Worker {
@@ -67,6 +71,7 @@ impl Worker {
             availability,
             load: Load::default(),
             goes_first: None,
+            indexed: Notify::new(),
         })
     }
 

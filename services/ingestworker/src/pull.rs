@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    Worker, embed,
+    Worker, calibrate, embed,
     leases::{Held, Leases, Room},
     prepare::{self, Prepared},
     write,
@@ -53,6 +53,7 @@ pub(crate) async fn run(worker: Arc<Worker>, drain: CancellationToken) {
     tasks.spawn(keep_alive(leases.clone()));
     tasks.spawn(embed::run(worker.clone(), prepared, done));
     tasks.spawn(write::run(worker.clone(), embedded));
+    tasks.spawn(calibrate::run(worker.clone()));
     let originals = Arc::new(Semaphore::new(settings.max_originals));
     let entrance = Entrance { worker: worker.clone(), leases: leases.clone(), ready, originals };
 

@@ -84,6 +84,7 @@ async fn write(worker: &Worker, images: &[projection::Embedded]) -> Result<Vec<P
     let stage = ingest::begin(Stage::Index);
     let presented = worker.projection.present(worker.collection.as_ref(), images).await?;
     stage.end();
+    worker.indexed.notify_one();
     Ok(presented)
 }
 

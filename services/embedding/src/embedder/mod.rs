@@ -138,6 +138,19 @@ impl Embedder {
         Ok(self.0.text.embed(text).instrument(self.query_span("text")).await?)
     }
 
+    /// The vectors of texts that nobody searches for. They go one by one, so that a search waits behind one at most; and not
+    /// on the threads of ingest, whose low priority would keep the session from searches for longer than that.
+    pub async fn embed_reference_texts(
+        &self,
+        texts: impl IntoIterator<Item = &str>,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let mut vectors = Vec::new();
+        for text in texts {
+            vectors.push(self.0.text.embed_once(text).await?);
+        }
+        Ok(vectors)
+    }
+
     /// The vector of an image that somebody waits for.
     pub async fn embed_query_image(&self, bytes: Bytes) -> Result<Vec<f32>, EmbedError> {
         let place = acquire(&self.0.query_decodes).await;

@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
+use ort::session::Session;
 use shared::metrics::cache::{self, Cache};
 
 use super::pool::SessionPool;
-use crate::{graph::TextGraph, model_error::ModelError, text::TextEncoder, vector::finish};
+use crate::{
+    graph::TextGraph,
+    model_error::ModelError,
+    text::{TextEncoder, Tokens},
+    vector::finish,
+};
 
 pub(super) struct TextModel {
     encoder: TextEncoder,
@@ -34,13 +40,20 @@ impl TextModel {
             return Ok(vector);
         }
         let key = tokens.ids.clone();
-        let runner = Arc::clone(&self.runner);
-        let compute = async {
-            let row = self
-                .pool
-                .run(move |session| runner.graph.run(session, &tokens).and_then(|row| finish(&row, runner.normalise)));
-            row.await.map(Arc::from)
-        };
+        let compute = async { self.run(tokens).await.map(Arc::from) };
         self.cache.try_get_with(key, compute).await.map_err(|error| ModelError::clone(&error))
+    }
+
+    /// A text that nobody asks for: it takes no place in the memory.
+    pub(super) async fn embed_once(&self, text: &str) -> Result<Vec<f32>, ModelError> {
+        self.run(self.encoder.encode(text)?).await
+    }
+
+    async fn run(&self, tokens: Tokens) -> Result<Vec<f32>, ModelError> {
+        let runner = Arc::clone(&self.runner);
+        let run = move |session: &mut Session| {
+            runner.graph.run(session, &tokens).and_then(|row| finish(&row, runner.normalise))
+        };
+        self.pool.run(run).await
     }
 }

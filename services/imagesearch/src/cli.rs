@@ -151,6 +151,9 @@ pub(crate) struct SearchArgs {
     /// Leave out results below this score
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub min_score: Option<f32>,
+    /// Leave out results below this relevance, 0 to 1
+    #[arg(long, value_name = "RELEVANCE")]
+    pub min_relevance: Option<f32>,
     /// Filter, for example `tags:"cat" AND width >= 1000`
     #[arg(long, value_name = "FILTER")]
     pub filter: Option<String>,

@@ -4,7 +4,10 @@ use serde::Serialize;
 use shared::{Hit, ImageDocument, ImageId, ModelFingerprint};
 use utoipa::ToSchema;
 
-use crate::search::{Matches, Search, Window};
+use crate::{
+    relevance::Scale,
+    search::{Matches, Search, Window},
+};
 
 /// An image that is indexed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,6 +26,10 @@ pub(crate) struct SearchResult {
     image: Image,
     /// Cosine similarity to the query, −1 to 1. Comparable within one model only.
     score: f32,
+    /// How relevant that is, 0 to 1, comparable between models: above 0.5, it is unlikely to be chance. Absent until the
+    /// scores of the model were measured, which takes 16 indexed images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relevance: Option<f32>,
 }
 
 /// The model that embedded the query and the results.
@@ -59,17 +66,18 @@ impl From<ImageDocument> for Image {
     }
 }
 
-impl From<Hit> for SearchResult {
-    fn from(hit: Hit) -> Self {
-        Self { image: hit.document.into(), score: hit.score }
+impl SearchResult {
+    fn new(hit: Hit, scale: Option<Scale>) -> Self {
+        let relevance = scale.map(|scale| scale.relevance(hit.score));
+        Self { image: hit.document.into(), score: hit.score, relevance }
     }
 }
 
 impl SearchPage {
     pub(crate) fn new(matches: Matches, window: &Window, search: &Search) -> Self {
-        let embedder = search.embedder();
+        let (embedder, scale) = (search.embedder(), matches.scale);
         Self {
-            results: matches.hits.into_iter().map(SearchResult::from).collect(),
+            results: matches.hits.into_iter().map(|hit| SearchResult::new(hit, scale)).collect(),
             limit: window.limit,
             offset: window.offset,
             model: ModelName { name: embedder.name().to_owned(), fingerprint: embedder.fingerprint().clone() },

@@ -10,7 +10,10 @@ impl From<SearchError> for Problem {
     fn from(fault: SearchError) -> Self {
         match &fault {
             SearchError::EmptyText | SearchError::EmptyQuery => Self::empty_query(fault.to_string()),
-            SearchError::TextWeight(_) | SearchError::Limit { .. } => Self::bad_request(fault.to_string()),
+            SearchError::TextWeight(_) | SearchError::MinRelevance(_) | SearchError::Limit { .. } => {
+                Self::bad_request(fault.to_string())
+            }
+            SearchError::NotCalibrated => Self::not_calibrated(fault.to_string()),
             SearchError::NoDirection => Self::unprocessable(fault.to_string()),
             SearchError::NotFound(_) => Self::not_found(fault.to_string()),
             SearchError::Embed(fault) => embedding_problem(fault),

@@ -34,6 +34,8 @@ pub(crate) struct ExampleBody {
     #[schema(maximum = 16383)]
     pub(crate) offset: Option<usize>,
     pub(crate) min_score: Option<f32>,
+    #[schema(minimum = 0.0, maximum = 1.0)]
+    pub(crate) min_relevance: Option<f32>,
     pub(crate) filter: Option<String>,
 }
 
@@ -50,6 +52,7 @@ pub(crate) struct ExampleForm {
     limit: Option<usize>,
     offset: Option<usize>,
     min_score: Option<f32>,
+    min_relevance: Option<f32>,
     filter: Option<String>,
 }
 
@@ -80,9 +83,9 @@ impl Example {
             (None, Some(image_id)) => Some(Picture::Indexed(image_id)),
             (None, None) => None,
         };
-        let window =
-            WindowParams { limit: body.limit, offset: body.offset, min_score: body.min_score, filter: body.filter };
-        Ok(Self { query: Query { text: body.text, picture, text_weight: body.text_weight }, window })
+        let ExampleBody { image_id: _, text, text_weight, limit, offset, min_score, min_relevance, filter } = body;
+        let window = WindowParams { limit, offset, min_score, min_relevance, filter };
+        Ok(Self { query: Query { text, picture, text_weight }, window })
     }
 }
 
@@ -118,6 +121,7 @@ fn set(body: &mut ExampleBody, name: &str, value: &[u8]) -> Result<(), Problem> 
         "limit" => body.limit = Some(parse(name, text)?),
         "offset" => body.offset = Some(parse(name, text)?),
         "min_score" => body.min_score = Some(parse(name, text)?),
+        "min_relevance" => body.min_relevance = Some(parse(name, text)?),
         "filter" => body.filter = Some(text.to_owned()),
         _ => return Err(Problem::bad_request(format!("there is no field {name:?} in a search"))),
     }

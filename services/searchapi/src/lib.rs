@@ -3,7 +3,9 @@
 mod answer;
 mod error;
 mod example;
+mod latest;
 mod query;
+mod relevance;
 mod router;
 pub mod search;
 

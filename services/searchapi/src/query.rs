@@ -27,6 +27,10 @@ pub(crate) struct WindowParams {
     pub(crate) offset: Option<usize>,
     /// Leave out results with a lower cosine similarity.
     pub(crate) min_score: Option<f32>,
+    /// Leave out results of a lower relevance. Works alike with every model.
+    #[param(minimum = 0.0, maximum = 1.0)]
+    #[schema(minimum = 0.0, maximum = 1.0)]
+    pub(crate) min_relevance: Option<f32>,
     /// AIP-160 filter, for example `tags:"cat" AND width >= 1000`.
     pub(crate) filter: Option<String>,
 }
@@ -47,6 +51,9 @@ pub(crate) struct TextQuery {
     pub(crate) offset: Option<usize>,
     /// Leave out results with a lower cosine similarity.
     pub(crate) min_score: Option<f32>,
+    /// Leave out results of a lower relevance. Works alike with every model.
+    #[param(minimum = 0.0, maximum = 1.0)]
+    pub(crate) min_relevance: Option<f32>,
     /// AIP-160 filter, for example `tags:"cat" AND width >= 1000`.
     pub(crate) filter: Option<String>,
 }
@@ -83,6 +90,7 @@ impl WindowParams {
             limit: self.limit.unwrap_or(DEFAULT_LIMIT),
             offset: self.offset.unwrap_or(0),
             min_score: self.min_score,
+            min_relevance: self.min_relevance,
             filter: parse_filter(self.filter.as_deref())?,
         })
     }
@@ -90,8 +98,8 @@ impl WindowParams {
 
 impl TextQuery {
     pub(crate) fn split(self) -> (String, WindowParams) {
-        let Self { text, limit, offset, min_score, filter } = self;
-        (text, WindowParams { limit, offset, min_score, filter })
+        let Self { text, limit, offset, min_score, min_relevance, filter } = self;
+        (text, WindowParams { limit, offset, min_score, min_relevance, filter })
     }
 }
 

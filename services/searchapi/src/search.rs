@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Instant};
 
 use backends::{
     availability::Availability,
+    calibration,
     index::{Collection, DocumentPage, IndexError, ListQuery, Point, SEARCH_WINDOW, SearchQuery, VectorIndex},
+    objects::ObjectStore,
 };
 use bytes::Bytes;
 use embedding::{EmbedError, Embedder};
@@ -16,6 +18,11 @@ use shared::{
         limit::Circuit,
         query::{self, Input},
     },
+};
+
+use crate::{
+    latest::Latest,
+    relevance::{Scale, Shares},
 };
 
 /// How a text and a picture are mixed when nothing is said: even parts.
@@ -31,6 +38,14 @@ pub enum SearchError {
     TextWeight(f32),
     #[error("limit must lie between 1 and {max}, not {limit}")]
     Limit { limit: usize, max: usize },
+    #[error("min_relevance must lie between 0 and 1, not {0}")]
+    MinRelevance(f32),
+    #[error(
+        "the scores of this model were not measured yet, which takes {least} indexed images; search without \
+         min_relevance until then",
+        least = calibration::MIN_IMAGES
+    )]
+    NotCalibrated,
     #[error("text and picture cancel each other out; change text_weight")]
     NoDirection,
     #[error("no image {0} is indexed")]
@@ -65,6 +80,8 @@ pub struct Window {
     pub offset: usize,
     /// Lowest cosine similarity, −1 to 1.
     pub min_score: Option<f32>,
+    /// Lowest relevance, 0 to 1.
+    pub min_relevance: Option<f32>,
     pub filter: Option<Filter>,
 }
 
@@ -72,6 +89,8 @@ pub struct Window {
 pub struct Matches {
     /// Best first.
     pub hits: Vec<Hit>,
+    /// What their scores mean, once that was measured.
+    pub scale: Option<Scale>,
     pub took_ms: f64,
 }
 
@@ -80,19 +99,22 @@ pub struct Matches {
 pub struct Search {
     embedder: Embedder,
     collection: Arc<dyn Collection>,
+    calibration: Latest,
     index: Availability,
     max_limit: usize,
 }
 
 impl Search {
-    /// `collection` must be the one of `embedder`'s fingerprint, and in `index`.
+    /// `collection` must be the one of `embedder`'s fingerprint, and in `index`; its calibration is in `objects`.
     pub fn new(
         embedder: Embedder,
         collection: Arc<dyn Collection>,
+        objects: &Arc<dyn ObjectStore>,
         index: &Arc<dyn VectorIndex>,
         max_limit: usize,
     ) -> Self {
-        Self { embedder, collection, index: Availability::of_index(index, Circuit::Search), max_limit }
+        let calibration = Latest::follow(objects.clone(), embedder.fingerprint().clone());
+        Self { embedder, collection, calibration, index: Availability::of_index(index, Circuit::Search), max_limit }
     }
 
     pub fn embedder(&self) -> &Embedder {
@@ -104,7 +126,8 @@ impl Search {
         let started = Instant::now();
         self.check(window)?;
         self.check_index()?;
-        let vector = self.vector(query).await?;
+        let (vector, shares) = self.vector(query).await?;
+        let scale = self.calibration.get().map(|calibration| Scale::new(&calibration, shares));
         let filter = match query.picture {
             Some(Picture::Indexed(image_id)) => Some(without(image_id, window.filter.clone())),
             _ => window.filter.clone(),
@@ -114,10 +137,10 @@ impl Search {
             filter: filter.as_ref(),
             limit: window.limit,
             offset: window.offset,
-            min_score: window.min_score,
+            min_score: least_score(window, scale)?,
         };
         let hits = self.ask(self.collection.search(&search)).await?;
-        Ok(Matches { hits, took_ms: started.elapsed().as_secs_f64() * 1e3 })
+        Ok(Matches { hits, scale, took_ms: started.elapsed().as_secs_f64() * 1e3 })
     }
 
     pub async fn get(&self, image_id: ImageId) -> Result<ImageDocument, SearchError> {
@@ -142,6 +165,9 @@ impl Search {
         if window.offset.saturating_add(window.limit) > SEARCH_WINDOW {
             return Err(IndexError::Window { offset: window.offset, limit: window.limit }.into());
         }
+        if let Some(relevance) = window.min_relevance.filter(|relevance| !(0.0..=1.0).contains(relevance)) {
+            return Err(SearchError::MinRelevance(relevance));
+        }
         Ok(())
     }
 
@@ -165,8 +191,8 @@ impl Search {
         self.ask(self.collection.get(image_id)).await?.ok_or(SearchError::NotFound(image_id))
     }
 
-    /// The unit vector of a query.
-    async fn vector(&self, query: &Query) -> Result<Vec<f32>, SearchError> {
+    /// The unit vector of a query, and what its scores are made of.
+    async fn vector(&self, query: &Query) -> Result<(Vec<f32>, Shares), SearchError> {
         let text = match query.text.as_deref().map(str::trim) {
             Some("") if query.picture.is_none() => return Err(SearchError::EmptyText),
             Some("") | None => None,
@@ -181,7 +207,8 @@ impl Search {
         };
         match (text, picture) {
             (Some(text), Some(picture)) => mix(&text, &picture, query.text_weight.unwrap_or(DEFAULT_TEXT_WEIGHT)),
-            (Some(vector), None) | (None, Some(vector)) => Ok(vector),
+            (Some(vector), None) => Ok((vector, Shares::TEXT)),
+            (None, Some(vector)) => Ok((vector, Shares::PICTURE)),
             (None, None) => Err(SearchError::EmptyQuery),
         }
     }
@@ -195,18 +222,29 @@ async fn embedded<V>(input: Input, vector: impl Future<Output = Result<V, EmbedE
     Ok(vector)
 }
 
+/// The lower bound that satisfies both wishes. A relevance of 0 is no wish.
+fn least_score(window: &Window, scale: Option<Scale>) -> Result<Option<f32>, SearchError> {
+    let Some(relevance) = window.min_relevance.filter(|relevance| *relevance > 0.0) else {
+        return Ok(window.min_score);
+    };
+    let score = scale.ok_or(SearchError::NotCalibrated)?.score(relevance);
+    Ok(Some(window.min_score.map_or(score, |least| least.max(score))))
+}
+
 /// The unit vector between a text's and a picture's: their weighted sum, brought back to unit length.
-fn mix(text: &[f32], picture: &[f32], text_weight: f32) -> Result<Vec<f32>, SearchError> {
+fn mix(text: &[f32], picture: &[f32], text_weight: f32) -> Result<(Vec<f32>, Shares), SearchError> {
     if !(0.0..=1.0).contains(&text_weight) {
         return Err(SearchError::TextWeight(text_weight));
     }
+    let picture_weight = 1.0 - text_weight;
     let sum: Vec<f32> =
-        text.iter().zip(picture).map(|(text, picture)| text_weight * text + (1.0 - text_weight) * picture).collect();
+        text.iter().zip(picture).map(|(text, picture)| text_weight * text + picture_weight * picture).collect();
     let norm = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
     if norm < 1e-6 {
         return Err(SearchError::NoDirection);
     }
-    Ok(sum.into_iter().map(|value| value / norm).collect())
+    let shares = Shares { text: f64::from(text_weight / norm), picture: f64::from(picture_weight / norm) };
+    Ok((sum.into_iter().map(|value| value / norm).collect(), shares))
 }
 
 /// The filter, with one image left out.
@@ -228,10 +266,15 @@ mod tests {
 
     #[test]
     fn a_mix_has_unit_length_and_leans_to_the_heavier_side() {
-        let mixed = mix(&[1.0, 0.0], &[0.0, 1.0], 0.8).expect("both point somewhere");
+        let (mixed, shares) = mix(&[1.0, 0.0], &[0.0, 1.0], 0.8).expect("both point somewhere");
         assert!((mixed[0].hypot(mixed[1]) - 1.0).abs() < 1e-6);
         assert!(mixed[0] > mixed[1]);
-        assert_eq!(mix(&[1.0, 0.0], &[0.0, 1.0], 1.0).expect("the text alone"), [1.0, 0.0]);
+        // The score of each part alone is its share.
+        assert!(
+            (shares.text - f64::from(mixed[0])).abs() < 1e-6 && (shares.picture - f64::from(mixed[1])).abs() < 1e-6
+        );
+        let alone = mix(&[1.0, 0.0], &[0.0, 1.0], 1.0).expect("the text alone");
+        assert_eq!(alone, (vec![1.0, 0.0], Shares::TEXT));
     }
 
     #[test]

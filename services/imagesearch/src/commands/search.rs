@@ -20,6 +20,8 @@ struct Row {
     image_id: ImageId,
     score: f32,
     #[serde(default)]
+    relevance: Option<f32>,
+    #[serde(default)]
     name: Option<String>,
     url: String,
 }
@@ -31,6 +33,8 @@ struct Window<'a> {
     offset: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_score: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_relevance: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +51,7 @@ pub(crate) async fn run(args: SearchArgs, json: bool) -> anyhow::Result<ExitCode
         limit: args.limit,
         offset: args.offset,
         min_score: args.min_score,
+        min_relevance: args.min_relevance,
         filter: args.filter.as_deref(),
         text: args.text.as_deref(),
         image_id: args.like,
@@ -86,10 +91,11 @@ fn print(page: &SearchPage, client: &Client, json: bool) -> anyhow::Result<()> {
         let url = client.server().join(&row.url)?;
         Ok(vec![
             format!("{:.3}", row.score),
+            row.relevance.map_or_else(|| "-".to_owned(), |relevance| format!("{relevance:.2}")),
             row.name.unwrap_or_else(|| format!("{:.12}", row.image_id.to_string())),
             url.to_string(),
         ])
     });
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
-    output::table(&["SCORE", "NAME", "URL"], &rows).iter().try_for_each(|line| output::print_line(line))
+    output::table(&["SCORE", "RELEVANCE", "NAME", "URL"], &rows).iter().try_for_each(|line| output::print_line(line))
 }

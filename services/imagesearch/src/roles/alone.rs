@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use arc_swap::ArcSwap;
-use backends::stores::{self, OpenError};
+use backends::stores::{self, OpenError, OpenForReading};
 use shared::{config::Config, metrics};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -140,9 +140,9 @@ async fn searchapi(config: &Config, process: &Process) -> anyhow::Result<OpenApi
     let embedder = process.when_there(async || model::load(config).await).await?;
     metrics::stock::set_model(embedder.fingerprint(), embedder.dimension());
     let open = async || stores::open_for_reading(config, embedder.fingerprint(), embedder.dimension()).await;
-    let (index, collection) = process.when_there(open).await?;
+    let OpenForReading { objects, index, collection } = process.when_there(open).await?;
     services::watch_index(&process.readiness, &index);
-    let search = services::search(config, &embedder, &index, &collection);
+    let search = services::search(config, &embedder, &objects, &index, &collection);
     Ok(services::searchapi(config, &Arc::new(ArcSwap::from_pointee(search))))
 }
 

@@ -57,10 +57,11 @@ pub(super) fn ingestapi(
 pub(super) fn search(
     config: &Config,
     embedder: &Embedder,
+    objects: &Arc<dyn ObjectStore>,
     index: &Arc<dyn VectorIndex>,
     collection: &Arc<dyn Collection>,
 ) -> Search {
-    Search::new(embedder.clone(), collection.clone(), index, config.searchapi.max_limit)
+    Search::new(embedder.clone(), collection.clone(), objects, index, config.searchapi.max_limit)
 }
 
 pub(super) fn searchapi(config: &Config, search: &Arc<ArcSwap<Search>>) -> OpenApiRouter {

@@ -56,7 +56,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     metrics::stock::set_model(engine.embedder.fingerprint(), engine.embedder.dimension());
 
     let (frontend, shutdown) = (servers.address, &process.shutdown);
-    let search = services::search(&config, &engine.embedder, &engine.stores.index, &engine.collection);
+    let search = engine.search(&config);
     let search = Arc::new(ArcSwap::from_pointee(search));
     let models = engine.work(&config, &search, &mut parts, shutdown)?;
     servers.open(&process, services::routers(&config, &engine, &search, models));
@@ -181,6 +181,11 @@ impl Engine {
         let (changer, models) = Changer::new(config, stores, projection, embedder, registry, search.clone());
         parts.spawn(changer.run(shutdown.clone()));
         Ok(models)
+    }
+
+    fn search(&self, config: &Config) -> Search {
+        let Self { stores, embedder, collection, .. } = self;
+        services::search(config, embedder, &stores.objects, &stores.index, collection)
     }
 
     pub(crate) fn worker(&self, config: &Config) -> anyhow::Result<Worker> {

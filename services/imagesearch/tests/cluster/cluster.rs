@@ -22,7 +22,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 pub(crate) const DEPLOYMENT: &str = "images";
 /// Larger uploads are sent in parts; the smallest that S3 takes.
 pub(crate) const PART_BYTES: usize = 5 << 20;
-const POLL: Duration = Duration::from_millis(50);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 /// The admin port, from the first of a process.
 const ADMIN: u16 = 4;
 

@@ -1,9 +1,11 @@
 //! From an upload to what finds it, across processes.
 
+use std::time::Instant;
+
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::cluster::{Cluster, DEADLINE, Process, Stores, command, photos};
+use crate::cluster::{Cluster, DEADLINE, POLL, Process, Stores, command, ids, photos};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn photos_go_in_through_one_process_and_are_found_through_another() {
@@ -21,6 +23,8 @@ async fn photos_go_in_through_one_process_and_are_found_through_another() {
     let giraffe = photos.iter().position(|(name, _)| name == "giraffe.jpg").unwrap();
     let id = &ids[giraffe];
     assert!(cluster.search("a giraffe", 5).await.contains(id));
+    let koala = photos.iter().position(|(name, _)| name == "koala.jpg").unwrap();
+    assert_eq!(relevant(&cluster, "a koala").await, ids[koala..=koala]);
     let original = cluster.http.get(cluster.cdnapi.url(&format!("/images/{id}"))).send().await.unwrap();
     assert_eq!(original.status(), StatusCode::OK);
     assert_eq!(original.bytes().await.unwrap(), photos[giraffe].1);
@@ -46,6 +50,22 @@ async fn photos_go_in_through_one_process_and_are_found_through_another() {
     cluster.check().unwrap();
     for process in cluster.processes() {
         assert_eq!(process.stop(), Some(0), "a drain ends well");
+    }
+}
+
+/// What is relevant, as soon as a worker has measured the collection and `searchapi` knows of it.
+async fn relevant(cluster: &Cluster, text: &str) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        let search = cluster.http.get(cluster.searchapi.url("/api/v1/image/search"));
+        let response = search.query(&[("text", text), ("min_relevance", "0.5")]).send().await.unwrap();
+        if response.status() == StatusCode::OK {
+            let page: serde_json::Value = response.json().await.unwrap();
+            return ids(&page["results"]);
+        }
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        assert!(started.elapsed() < DEADLINE, "the collection is not measured");
+        tokio::time::sleep(POLL).await;
     }
 }
 

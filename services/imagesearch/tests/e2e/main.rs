@@ -15,6 +15,7 @@ mod model_change;
 mod photos;
 mod problems;
 mod process;
+mod relevance;
 mod search;
 mod secrets;
 mod server;

@@ -14,7 +14,7 @@ use servers::Ports;
 
 /// Generous: it bounds a hang, it measures nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) struct Server {
     child: Child,

@@ -30,6 +30,8 @@ export interface ImageDocument {
   url: string;
   /** Cosine similarity; only in search results. */
   score?: number;
+  /** 0 to 1, whatever the model; only in search results, and only once scores were measured. */
+  relevance?: number;
 }
 
 export interface SearchPage {

@@ -43,7 +43,9 @@ export const Tile = memo(function Tile(props: Props) {
         onFocus={() => onFocus(box.index)}
       >
         <Picture image={image} width={box.width} />
-        {image.score !== undefined && <Relevance score={image.score} best={bestScore} />}
+        {image.score !== undefined && (
+          <Relevance score={image.score} relevance={image.relevance} best={bestScore} />
+        )}
       </a>
     </li>
   );
@@ -76,11 +78,19 @@ function Picture({ image, width }: { image: ImageDocument; width: number }) {
   );
 }
 
-/** How well a picture fits, against the best one; the number itself is for the curious. */
-function Relevance({ score, best }: { score: number; best: number }) {
-  const share = best > 0 ? Math.max(0.04, Math.min(1, score / best)) : 1;
+interface RelevanceProps {
+  score: number;
+  relevance: number | undefined;
+  best: number;
+}
+
+/** How well a picture fits, against the best one while that is all that is known; the number itself is for the curious. */
+function Relevance({ score, relevance, best }: RelevanceProps) {
+  const share = Math.max(0.04, Math.min(1, relevance ?? (best > 0 ? score / best : 1)));
+  const told =
+    relevance === undefined ? `Similarity ${score.toFixed(3)}` : `Relevance ${relevance.toFixed(2)}`;
   return (
-    <span className={styles.relevance} aria-hidden="true" title={`Similarity ${score.toFixed(3)}`}>
+    <span className={styles.relevance} aria-hidden="true" title={told}>
       <span className={styles.share} style={{ width: `${Math.round(share * 100)}%` }} />
     </span>
   );

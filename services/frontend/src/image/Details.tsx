@@ -94,6 +94,7 @@ function Facts({ image }: { image: ImageDocument }) {
           {facts.latitude.toFixed(4)}, {facts.longitude.toFixed(4)}
         </Fact>
       )}
+      {image.relevance !== undefined && <Fact term="Relevance">{image.relevance.toFixed(2)}</Fact>}
       {image.score !== undefined && <Fact term="Similarity">{image.score.toFixed(3)}</Fact>}
       {Object.entries(image.fields ?? {}).map(([name, value]) => (
         <Fact key={name} term={name}>

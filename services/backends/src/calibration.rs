@@ -50,7 +50,7 @@ pub struct Due {
     seen: Option<ETag>,
 }
 
-/// The calibration of a model's collection; `None` until one was measured. One that can't be read is none.
+/// The calibration of a model's collection; `None` until one was measured. A damaged one is none, and measured anew.
 pub async fn read(objects: &dyn ObjectStore, model: &ModelFingerprint) -> Result<Option<Calibration>, ObjectError> {
     Ok(find(objects, model).await?.0)
 }
@@ -66,11 +66,8 @@ async fn find(
     objects: &dyn ObjectStore,
     model: &ModelFingerprint,
 ) -> Result<(Option<Calibration>, Option<ETag>), ObjectError> {
-    let key = keys::calibration(model);
-    let Some((info, bytes)) = objects.get(&key, MAX_BYTES).await? else { return Ok((None, None)) };
-    let calibration = serde_json::from_slice(&bytes)
-        .inspect_err(|error| tracing::warn!(%key, %error, "a calibration is damaged; it is measured anew"));
-    Ok((calibration.ok(), Some(info.etag)))
+    let Some((info, bytes)) = objects.get(&keys::calibration(model), MAX_BYTES).await? else { return Ok((None, None)) };
+    Ok((serde_json::from_slice(&bytes).ok(), Some(info.etag)))
 }
 
 impl Due {

@@ -13,6 +13,7 @@ impl From<SearchError> for Problem {
             SearchError::TextWeight(_) | SearchError::MinRelevance(_) | SearchError::Limit { .. } => {
                 Self::bad_request(fault.to_string())
             }
+            SearchError::CalibrationAway => Self::unavailable("objects", &fault),
             SearchError::NotCalibrated => Self::not_calibrated(fault.to_string()),
             SearchError::NoDirection => Self::unprocessable(fault.to_string()),
             SearchError::NotFound(_) => Self::not_found(fault.to_string()),

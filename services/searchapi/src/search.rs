@@ -21,7 +21,7 @@ use shared::{
 };
 
 use crate::{
-    latest::Latest,
+    latest::{Latest, NotRead},
     relevance::{Scale, Shares},
 };
 
@@ -46,6 +46,8 @@ pub enum SearchError {
         least = calibration::MIN_IMAGES
     )]
     NotCalibrated,
+    #[error("what is known of the scores of this model can't be read")]
+    CalibrationAway,
     #[error("text and picture cancel each other out; change text_weight")]
     NoDirection,
     #[error("no image {0} is indexed")]
@@ -83,6 +85,20 @@ pub struct Window {
     /// Lowest relevance, 0 to 1.
     pub min_relevance: Option<f32>,
     pub filter: Option<Filter>,
+}
+
+impl Window {
+    /// A relevance of 0 is no wish.
+    fn least_relevance(&self) -> Option<f32> {
+        self.min_relevance.filter(|relevance| *relevance > 0.0)
+    }
+
+    /// The lowest score that both wishes let pass.
+    fn least_score(&self, scale: Option<Scale>) -> Result<Option<f32>, SearchError> {
+        let Some(relevance) = self.least_relevance() else { return Ok(self.min_score) };
+        let score = scale.ok_or(SearchError::NotCalibrated)?.score(relevance);
+        Ok(Some(self.min_score.map_or(score, |least| least.max(score))))
+    }
 }
 
 #[derive(Debug)]
@@ -127,7 +143,11 @@ impl Search {
         self.check(window)?;
         self.check_index()?;
         let (vector, shares) = self.vector(query).await?;
-        let scale = self.calibration.get().map(|calibration| Scale::new(&calibration, shares));
+        let calibration = match window.least_relevance() {
+            Some(_) => self.calibration.read().await.map_err(|NotRead| SearchError::CalibrationAway)?,
+            None => self.calibration.get(),
+        };
+        let scale = calibration.map(|calibration| Scale::new(&calibration, shares));
         let filter = match query.picture {
             Some(Picture::Indexed(image_id)) => Some(without(image_id, window.filter.clone())),
             _ => window.filter.clone(),
@@ -137,7 +157,7 @@ impl Search {
             filter: filter.as_ref(),
             limit: window.limit,
             offset: window.offset,
-            min_score: least_score(window, scale)?,
+            min_score: window.least_score(scale)?,
         };
         let hits = self.ask(self.collection.search(&search)).await?;
         Ok(Matches { hits, scale, took_ms: started.elapsed().as_secs_f64() * 1e3 })
@@ -220,15 +240,6 @@ async fn embedded<V>(input: Input, vector: impl Future<Output = Result<V, EmbedE
     let vector = vector.await?;
     query::embedded(input, started.elapsed());
     Ok(vector)
-}
-
-/// The lower bound that satisfies both wishes. A relevance of 0 is no wish.
-fn least_score(window: &Window, scale: Option<Scale>) -> Result<Option<f32>, SearchError> {
-    let Some(relevance) = window.min_relevance.filter(|relevance| *relevance > 0.0) else {
-        return Ok(window.min_score);
-    };
-    let score = scale.ok_or(SearchError::NotCalibrated)?.score(relevance);
-    Ok(Some(window.min_score.map_or(score, |least| least.max(score))))
 }
 
 /// The unit vector between a text's and a picture's: their weighted sum, brought back to unit length.

@@ -14,7 +14,7 @@ pub(crate) use self::{
     cache::{CachedModel, cached_models, folder as cache_folder},
     fault::ModelFault,
     library::{BUNDLED, Library, Obtained, configured_source},
-    trial::Trial,
+    trial::{Trial, cosine},
 };
 
 /// Told how much of a file has come.

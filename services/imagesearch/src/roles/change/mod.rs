@@ -318,20 +318,19 @@ impl Models {
 
     /// Searches use the next model from now on; the one of before stays for a while.
     async fn switch(&mut self) -> Result<(), ChangeFault> {
-        let Some(known) = self.next.as_ref().map(|next| next.known.clone()) else { return Ok(()) };
-        let outdated = self.previous.take();
+        let Some(next) = &self.next else { return Ok(()) };
+        let Stores { objects, index, .. } = &self.stores;
+        // Before it is used, so that it has read the calibration by then.
+        let search = Arc::new(services::search(&self.config, &next.embedder, objects, index, &next.collection));
+        let known = next.known.clone();
         let kept = i64::try_from(self.config.model.keep_previous_s).unwrap_or(i64::MAX);
         let until = Timestamp::now().saturating_add(jiff::SignedDuration::from_secs(kept)).unwrap_or(Timestamp::MAX);
         let previous = Some(PreviousModel { model: self.current.known.clone(), until });
         self.write(ModelRegistry { current: known, next: None, previous, ..self.registry.clone() }).await?;
         // No await from here on.
+        let outdated = self.previous.take();
         let Some(next) = self.next.take() else { return Ok(()) };
-        self.search.store(Arc::new(services::search(
-            &self.config,
-            &next.embedder,
-            &self.stores.index,
-            &next.collection,
-        )));
+        self.search.store(search);
         self.projection.active().search(&next.known.fingerprint);
         metrics::stock::set_model(&next.known.fingerprint, next.known.dimension);
         metrics::stock::set_model_change(None);

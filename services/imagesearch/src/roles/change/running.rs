@@ -62,3 +62,9 @@ impl Running {
         self.working = None;
     }
 }
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.drain.cancel();
+    }
+}

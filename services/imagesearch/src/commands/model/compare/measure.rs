@@ -27,11 +27,11 @@ use crate::{
     cli::ConfigArgs,
     commands::{
         config,
-        model::{cosine, show, told},
+        model::{show, told},
     },
     exit::{CommandError, Failure},
     output,
-    roles::model::{Library, limits},
+    roles::model::{Library, cosine, limits},
 };
 
 /// Batches under way at once: some are read and decoded while others are computed.

@@ -6,7 +6,7 @@ use std::fs;
 /// of the cgroup's limit, if that is less. `None` where nobody tells.
 pub fn available_memory_bytes() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| meminfo_available(&text));
-    let cgroup = CGROUPS.iter().find_map(|files| cgroup_available(files));
+    let cgroup = CGROUPS.iter().find_map(cgroup_available);
     machine.into_iter().chain(cgroup).min()
 }
 

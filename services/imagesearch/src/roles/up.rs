@@ -122,10 +122,10 @@ impl Engine {
     pub(crate) async fn open(config: &Config) -> Result<Self, ModelFault> {
         let stores = backends::open(config).await?;
         let (embedder, registry) = if config.embedded_stores().len() == STORES {
-            let (embedder, registry) = change::begin(config, &stores).await?;
+            let (embedder, registry) = Box::pin(change::begin(config, &stores)).await?;
             (embedder, Some(registry))
         } else {
-            (model::load(config).await?, None)
+            (Box::pin(model::load(config)).await?, None)
         };
         let opened = stores.open_collection(embedder.fingerprint(), embedder.dimension()).await;
         let opened = opened.map_err(OpenError::from)?;

@@ -171,7 +171,7 @@ async fn until_used(server: &Server, source: &str) -> Value {
 
 async fn assert_promises_kept(server: &Server, clients: &Clients) {
     server.until_idle().await;
-    let told = clients.told();
+    let told = std::mem::take(&mut *clients.told());
     assert!(told.faults.is_empty(), "{} faults, for example {}", told.faults.len(), told.faults[0]);
     let indexed = server.indexed().await;
     let distinct: HashSet<_> = indexed.iter().cloned().collect();

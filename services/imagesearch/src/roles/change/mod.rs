@@ -438,7 +438,7 @@ impl Models {
         self.registry = registry;
         self.status.send_modify(|status| {
             status.current = self.registry.current.clone();
-            status.previous = self.registry.previous.clone();
+            status.previous.clone_from(&self.registry.previous);
         });
         Ok(())
     }

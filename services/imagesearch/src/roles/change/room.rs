@@ -42,5 +42,5 @@ pub(super) fn check_disk(config: &Config, images: u64, dimension: usize) -> Resu
 
 fn folder_bytes(folder: &Utf8Path) -> u64 {
     let files = walkdir::WalkDir::new(folder).follow_links(true).into_iter().flatten();
-    files.filter_map(|file| file.metadata().ok()).filter(|file| file.is_file()).map(|file| file.len()).sum()
+    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
 }

@@ -160,6 +160,8 @@ fn split(number: usize, line: &str) -> anyhow::Result<Pair> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn pair(query: &str, image: &str) -> Pair {

@@ -109,6 +109,8 @@ pub(super) fn median(mut numbers: Vec<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "these figures are exact")]
+
     use super::*;
 
     #[test]

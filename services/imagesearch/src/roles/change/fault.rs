@@ -35,6 +35,17 @@ impl From<IndexError> for ChangeFault {
 }
 
 impl ChangeFault {
+    /// With its causes, in one line.
+    pub(super) fn reason(&self) -> String {
+        let mut reason = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            reason = format!("{reason}: {error}");
+            cause = error.source();
+        }
+        reason
+    }
+
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Model(fault) => fault.may_pass(),

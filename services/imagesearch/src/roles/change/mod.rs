@@ -2,12 +2,14 @@
 //!
 //! The collection of the wanted model is filled beside the current one, from the stored images; uploads, changes and deletes go
 //! to both meanwhile. When it has nearly all, the worker of the current model pauses, so that nothing is said to be indexed that
-//! only the current one has; they are compared image by image, and searches move over at once. The old model stays as it is for a while, so
-//! going back is the same with nothing left to fill.
+//! only the current one has; they are compared image by image, and searches move over at once. The old model stays as it is
+//! for a while, so going back is the same with nothing left to fill.
 //!
 //! Everything here may break off at any await, also by the end of the process: `settle` begins with looking how things stand.
 
+mod begin;
 mod fault;
+mod members;
 mod progress;
 mod room;
 mod running;
@@ -17,22 +19,18 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use backends::{
     Stores,
-    error::StoreError,
     fill::{fill, lacking},
     model_registry::ModelRegistry,
-    objects::ObjectStore,
     projection::Projection,
-    stores::OpenError,
 };
 use embedding::Embedder;
 use ingestapi::model::{Chosen, ModelControl};
-use ingestworker::Worker;
 use jiff::Timestamp;
 use searchapi::Search;
 use shared::{
     config::Config,
     metrics,
-    model::{ChangePhase, KnownModel, ModelChoice, ModelStatus, PreviousModel},
+    model::{ChangePhase, ModelStatus, PreviousModel},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -41,12 +39,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::begin::begin;
 use self::{fault::ChangeFault, progress::Progress, running::Running};
-use super::{
-    model::{self, Library, ModelFault, Obtained, Trial},
-    services,
-    starting::MayPass,
-};
+use super::services;
 
 /// Between two looks at how far the new collection is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -143,6 +138,9 @@ impl Models {
         let Chosen { choice, taken } = chosen;
         let registry = ModelRegistry { wanted: choice, ..self.registry.clone() };
         let written = self.write(registry).await;
+        if written.is_ok() && self.registry.wanted != self.registry.current.choice {
+            self.show(ChangePhase::Loading, None);
+        }
         self.retry = FIRST_RETRY;
         // Nobody may wait any more.
         let _ = taken.send(written);
@@ -151,7 +149,7 @@ impl Models {
     /// Brings about what is wanted, then waits for the time of the previous model to end.
     async fn settle(&mut self) {
         let Err(fault) = self.try_settle().await else { return };
-        let (to, reason) = (&self.registry.wanted.source, reason(&fault));
+        let (to, reason) = (&self.registry.wanted.source, fault.reason());
         if fault.may_pass() {
             tracing::warn!(reason, to, "the change of the model waits");
             self.show(ChangePhase::Loading, Some(reason));
@@ -197,68 +195,6 @@ impl Models {
                 return Err(ChangeFault::LeftOut { images: self.look(&mut progress).await? });
             }
         }
-    }
-
-    /// Has the wanted model loaded beside the current one; false when it is the current one under another name.
-    async fn load_next(&mut self) -> Result<bool, ChangeFault> {
-        let wanted = self.registry.wanted.clone();
-        if self.next.as_ref().is_some_and(|next| next.known.choice == wanted) {
-            return Ok(true);
-        }
-        if self.registry.previous.as_ref().is_some_and(|previous| previous.model.choice == wanted) {
-            self.restore_previous().await?;
-        }
-        if self.previous.as_ref().is_some_and(|previous| previous.known.choice == wanted) {
-            return self.take_previous_up().await.map(|()| true);
-        }
-        self.abandon_next().await?;
-        let embedder = self.load(&wanted).await?;
-        let known = known(wanted, &embedder);
-        if known.fingerprint == self.current.known.fingerprint {
-            self.current.known = known.clone();
-            self.write(ModelRegistry { current: known, next: None, ..self.registry.clone() }).await?;
-            self.status.send_modify(|status| status.change = None);
-            return Ok(false);
-        }
-        let images = self.current.collection.count(None).await?;
-        room::check_disk(&self.config, images, known.dimension)?;
-        // Before there is anything that would have to be found again.
-        self.write(ModelRegistry { next: Some(known.clone()), ..self.registry.clone() }).await?;
-        self.next = Some(self.open(known, embedder).await?);
-        Ok(true)
-    }
-
-    /// The previous model becomes the next one, with its collection as it is.
-    async fn take_previous_up(&mut self) -> Result<(), ChangeFault> {
-        self.abandon_next().await?;
-        let next = self.previous.as_ref().map(|previous| previous.known.clone());
-        self.write(ModelRegistry { next, previous: None, ..self.registry.clone() }).await?;
-        self.next = self.previous.take();
-        Ok(())
-    }
-
-    /// Loads and tries a model, if it fits beside the current one.
-    async fn load(&self, choice: &ModelChoice) -> Result<Embedder, ChangeFault> {
-        let config = with_model(&self.config, choice);
-        let library = Library::open(&config, model::log_progress()).await?;
-        let bundle = match library.obtain().await? {
-            Obtained::Stored(stored) => library.copy(&stored).await?,
-            Obtained::Fetched(bundle) => *bundle,
-        };
-        room::check_memory(bundle.folder())?;
-        let embedder = library.load(bundle).await?;
-        match Trial::of(&embedder).await {
-            Ok(trial) if trial.is_constant() => Err(ChangeFault::Constant),
-            Ok(_) => Ok(embedder),
-            Err(error) => Err(ChangeFault::Trial(error)),
-        }
-    }
-
-    /// From here on uploads, changes and deletes go to the model's collection too.
-    async fn open(&self, known: KnownModel, embedder: Embedder) -> Result<Running, ChangeFault> {
-        let opened = self.stores.open_collection(&known.fingerprint, known.dimension).await?;
-        self.projection.active().add(&opened.collection);
-        Ok(Running::new(known, embedder, opened.collection))
     }
 
     /// Fills the next collection until nothing more comes; false when that brought no image nearer.
@@ -349,166 +285,29 @@ impl Models {
         let Some(until) = self.registry.previous.as_ref().map(|previous| previous.until) else {
             return std::future::pending().await;
         };
-        self.restore_previous().await?;
-        self.start_workers()?;
+        match self.restore_previous().await {
+            Ok(()) => self.start_workers()?,
+            Err(fault) if fault.may_pass() => return Err(fault),
+            Err(fault) => {
+                tracing::warn!(reason = fault.reason(), "the model of before can't be loaded again");
+                return self.let_previous_go().await;
+            }
+        }
         let left = until.duration_since(Timestamp::now());
         if left.is_positive() {
             sleep(left.unsigned_abs()).await;
         }
+        self.let_previous_go().await
+    }
+
+    async fn let_previous_go(&mut self) -> Result<(), ChangeFault> {
         tracing::info!("the model of before is let go");
+        let known = self.registry.previous.clone();
         self.write(ModelRegistry { previous: None, ..self.registry.clone() }).await?;
-        match self.previous.take() {
-            Some(previous) => self.abandon(previous).await,
-            None => Ok(()),
+        match (self.previous.take(), known) {
+            (Some(previous), _) => self.abandon(previous).await,
+            (None, Some(known)) => Ok(drop(self.stores.index.remove(&known.model.fingerprint).await?)),
+            (None, None) => Ok(()),
         }
     }
-
-    /// After a restart: loads the previous model again.
-    async fn restore_previous(&mut self) -> Result<(), ChangeFault> {
-        let Some(PreviousModel { model, .. }) = &self.registry.previous else { return Ok(()) };
-        if self.previous.is_none() {
-            let embedder = self.load(&model.choice).await?;
-            self.previous = Some(self.open(known(model.choice.clone(), &embedder), embedder).await?);
-        }
-        Ok(())
-    }
-
-    /// Ends a change that is no longer wanted.
-    async fn abandon_next(&mut self) -> Result<(), ChangeFault> {
-        let left_behind = self.registry.next.clone();
-        match (self.next.take(), left_behind) {
-            (Some(next), _) => self.abandon(next).await?,
-            (None, Some(known)) => drop(self.stores.index.remove(&known.fingerprint).await?),
-            (None, None) => return Ok(()),
-        }
-        metrics::stock::set_model_change(None);
-        Ok(self.write(ModelRegistry { next: None, ..self.registry.clone() }).await?)
-    }
-
-    /// Removes a model's collection; what is left of its jobs (URLs that nobody has fetched yet) goes to the current one.
-    async fn abandon(&self, mut running: Running) -> Result<(), ChangeFault> {
-        self.projection.active().remove(&running.known.fingerprint);
-        running.stop().await;
-        let fingerprint = running.known.fingerprint.clone();
-        drop(running);
-        self.stores.queue.adopt(&self.current.known.fingerprint).await.map_err(StoreError::from)?;
-        self.stores.index.remove(&fingerprint).await?;
-        Ok(())
-    }
-
-    /// Leaves everything to the current model.
-    async fn give_up(&mut self) {
-        if let Err(error) = self.abandon_next().await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "what was built for the new model is not removed yet"
-            );
-        }
-        if let Err(error) = self.start_workers() {
-            tracing::error!(error = &error as &dyn std::error::Error, "no worker");
-        }
-    }
-
-    /// The current model's worker goes first; the others take what it leaves of the machine.
-    fn start_workers(&mut self) -> Result<(), ChangeFault> {
-        let Self { config, stores, projection, broken, current, next, previous, .. } = self;
-        let worker = |running: &Running| {
-            let settings = ingestworker::Settings::from(&*config);
-            let (collection, embedder) = (running.collection.clone(), running.embedder.clone());
-            Worker::new(stores.clone(), collection, projection.clone(), embedder, settings)
-                .map_err(|error| ChangeFault::Worker(error.into()))
-        };
-        if !current.is_working() {
-            current.start(worker(current)?, broken.clone());
-        }
-        for running in [next, previous].into_iter().flatten().filter(|running| !running.is_working()) {
-            running.start(worker(running)?.after(current.load()), broken.clone());
-        }
-        Ok(())
-    }
-
-    async fn stop(&mut self) {
-        let Self { current, next, previous, .. } = self;
-        let running = std::iter::once(current).chain(next).chain(previous);
-        futures::future::join_all(running.map(Running::stop)).await;
-    }
-
-    async fn write(&mut self, registry: ModelRegistry) -> Result<(), StoreError> {
-        registry.write(self.stores.objects.as_ref()).await?;
-        self.registry = registry;
-        self.status.send_modify(|status| {
-            status.current = self.registry.current.clone();
-            status.previous.clone_from(&self.registry.previous);
-        });
-        Ok(())
-    }
-
-    fn show(&self, phase: ChangePhase, reason: Option<String>) {
-        let wanted = &self.registry.wanted;
-        self.status.send_modify(|status| progress::set_phase(status, wanted, phase, reason));
-    }
-}
-
-/// The model to begin with, as registry and configuration say: one that the configuration names since the last start is
-/// wanted, and the current one stays until that is ready.
-pub(super) async fn begin(config: &Config, stores: &Stores) -> Result<(Embedder, ModelRegistry), ModelFault> {
-    let objects = stores.objects.as_ref();
-    let configured = ModelChoice::from(&config.model);
-    let found = ModelRegistry::read(objects).await.map_err(OpenError::from)?;
-    let Some(mut registry) = found.clone() else {
-        let embedder = model::load(config).await?;
-        return Ok((embedder.clone(), remembered(objects, configured, embedder).await?));
-    };
-    if registry.configured != configured {
-        registry = ModelRegistry { configured: configured.clone(), wanted: configured, ..registry };
-    }
-    let embedder = match model::load(&with_model(config, &registry.current.choice)).await {
-        Ok(embedder) => embedder,
-        Err(fault) if fault.may_pass() || registry.wanted == registry.current.choice => return Err(fault),
-        Err(fault) => {
-            tracing::warn!(
-                error = &fault as &dyn std::error::Error,
-                "the model of before can't be loaded; the wanted one begins with what it has indexed"
-            );
-            registry.current.choice = registry.wanted.clone();
-            model::load(&with_model(config, &registry.wanted)).await?
-        }
-    };
-    registry.current = known(registry.current.choice, &embedder);
-    if found.as_ref() != Some(&registry) {
-        registry.write(objects).await.map_err(OpenError::from)?;
-    }
-    Ok((embedder, registry))
-}
-
-async fn remembered(
-    objects: &dyn ObjectStore,
-    configured: ModelChoice,
-    embedder: Embedder,
-) -> Result<ModelRegistry, ModelFault> {
-    let current = known(configured.clone(), &embedder);
-    let registry = ModelRegistry { wanted: configured.clone(), configured, current, next: None, previous: None };
-    registry.write(objects).await.map_err(OpenError::from)?;
-    Ok(registry)
-}
-
-fn known(choice: ModelChoice, embedder: &Embedder) -> KnownModel {
-    KnownModel { choice, fingerprint: embedder.fingerprint().clone(), dimension: embedder.dimension() }
-}
-
-fn with_model(config: &Config, choice: &ModelChoice) -> Config {
-    let ModelChoice { source, sha256 } = choice.clone();
-    let model = shared::config::Model { source, sha256, ..config.model.clone() };
-    Config { model, ..config.clone() }
-}
-
-/// A fault with its causes, in one line.
-fn reason(fault: &ChangeFault) -> String {
-    let mut reason = fault.to_string();
-    let mut cause = std::error::Error::source(fault);
-    while let Some(error) = cause {
-        reason = format!("{reason}: {error}");
-        cause = error.source();
-    }
-    reason
 }

@@ -174,7 +174,7 @@ async fn the_models_at_hand_are_listed_and_the_one_in_use_is_marked() {
     let before = list().await;
     assert_eq!(places(&before), [("not_fetched".to_owned(), true), ("program".to_owned(), false)]);
     assert_eq!(before[0]["source"], SOURCE);
-    assert!(!machine.folder.path().join("data").exists(), "a list changes nothing");
+    assert!(!machine.folder.path().join("data/models").exists(), "a list fetches nothing");
 
     let fetched = machine.fetch().await;
     let after = list().await;

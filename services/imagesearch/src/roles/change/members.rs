@@ -101,7 +101,9 @@ impl Models {
         let left_behind = self.registry.next.clone();
         match (self.next.take(), left_behind) {
             (Some(next), _) => self.abandon(next).await?,
-            (None, Some(known)) => drop(self.stores.index.remove(&known.fingerprint).await?),
+            (None, Some(known)) => {
+                self.stores.index.remove(&known.fingerprint).await?;
+            }
             (None, None) => return Ok(()),
         }
         metrics::stock::set_model_change(None);

@@ -305,9 +305,12 @@ impl Models {
         let known = self.registry.previous.clone();
         self.write(ModelRegistry { previous: None, ..self.registry.clone() }).await?;
         match (self.previous.take(), known) {
-            (Some(previous), _) => self.abandon(previous).await,
-            (None, Some(known)) => Ok(drop(self.stores.index.remove(&known.model.fingerprint).await?)),
-            (None, None) => Ok(()),
+            (Some(previous), _) => self.abandon(previous).await?,
+            (None, Some(known)) => {
+                self.stores.index.remove(&known.model.fingerprint).await?;
+            }
+            (None, None) => {}
         }
+        Ok(())
     }
 }

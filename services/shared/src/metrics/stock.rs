@@ -177,7 +177,7 @@ pub(super) static MODEL_CHANGE: Metric<Family<ModelChangeLabels, Gauge>> = Metri
         kind: Kind::Gauge,
         unit: None,
         labels: &[Label { name: "state", values: Values::Closed(ModelChangeState::VALUES) }],
-        help: "Images of a change of the model that is under way; absent when none is",
+        help: "Images of a change of the model that is under way; 0 when none is",
         exposed_by: &[Exposer::Ingestapi],
     },
     Family::default,
@@ -261,8 +261,7 @@ pub fn set_model(fingerprint: &ModelFingerprint, dimension: usize) {
 
 /// Tells how many images a new model has indexed, of how many; `None` when the model isn't being changed.
 pub fn set_model_change(images: Option<(u64, u64)>) {
-    MODEL_CHANGE.clear();
-    let Some((indexed, images)) = images else { return };
+    let (indexed, images) = images.unwrap_or_default();
     let lacking = images.saturating_sub(indexed);
     for (state, images) in [(ModelChangeState::Indexed, indexed), (ModelChangeState::Lacking, lacking)] {
         MODEL_CHANGE.get_or_create(&ModelChangeLabels { state }).set(images as i64);

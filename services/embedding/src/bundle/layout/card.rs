@@ -35,7 +35,10 @@ impl Card {
 
     fn parse(text: &str) -> Self {
         let head = text.strip_prefix("---").and_then(|rest| rest.split_once("\n---")).map_or("", |(head, _)| head);
-        let Head { license, license_name, language } = serde_saphyr::from_str(head).unwrap_or_default();
+        // Else Norwegian would be a negation.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let parsed = serde_saphyr::from_str_with_options(head, options);
+        let Head { license, license_name, language } = parsed.unwrap_or_default();
         Self {
             license: license_name.filter(|_| license.as_deref() == Some(OTHER_LICENSE)).or(license),
             languages: match language {

@@ -90,6 +90,7 @@ impl Changer {
         registry: ModelRegistry,
         search: Arc<ArcSwap<Search>>,
     ) -> (Self, ModelControl) {
+        metrics::stock::set_model_change(None);
         let (broken, breaks) = mpsc::channel(1);
         let (chosen, choices) = mpsc::channel(CHOICES);
         let collection = projection.active().searched();

@@ -59,7 +59,7 @@ fn the_recalls_of_both_models_are_the_known_ones() {
         }
         assert!((number("b") - number("a") - number("difference")).abs() < 1e-9, "{quality}");
         assert!(number("low") <= number("difference") && number("difference") <= number("high"), "{quality}");
-        assert!(number("low") < 0.0 && number("high") > 0.0, "67 captions can't tell the two apart: {quality}");
+        assert!(number("low") <= 0.0 && number("high") >= 0.0, "67 captions can't tell the two apart: {quality}");
     }
     let (a, b) = (&report["a"], &report["b"]);
     assert_eq!((&a["dimension"], &b["dimension"]), (&512.into(), &256.into()));
@@ -124,5 +124,5 @@ fn a_model_that_cannot_be_measured_is_told_once() {
     let told: Value = serde_json::from_str(&told).expect("one error");
     assert!(told["error"].as_str().unwrap().contains("cannot load the model"), "{told}");
     let (code, told) = refused(&compare("hf://org/model", "bundled", &queries, &[]));
-    assert!(code == Some(3) && told.matches("error:").count() == 1, "{code:?}: {told}");
+    assert!(code == Some(3) && told.matches("cannot reach").count() == 1, "{code:?}: {told}");
 }

@@ -69,8 +69,8 @@ pub(crate) async fn change_model(
     State(state): State<IngestState>,
     Json(choice): Json<ModelChoice>,
 ) -> Result<(StatusCode, Json<ModelStatus>), Problem> {
-    if choice.source.trim().is_empty() {
-        return Err(Problem::unprocessable("source must name a model, for example bundled"));
+    if let Some(fault) = choice.fault() {
+        return Err(Problem::unprocessable(fault));
     }
     Ok((StatusCode::ACCEPTED, Json(state.models.choose(choice).await?)))
 }

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type},
+};
 
 use crate::{
     config::{self, ModelChecksums},
@@ -14,12 +17,35 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct ModelChoice {
     /// `bundled`, a folder, `https://…` archive, `hf://org/repo@revision[/subfolder]`, or `s3://bucket[/folder]`.
-    #[schema(example = "hf://Xenova/clip-vit-base-patch32")]
+    #[schema(example = "hf://Xenova/clip-vit-base-patch32", pattern = r"\S")]
     pub source: String,
     /// SHA-256 of the archive, when the source is one, or of the model's files by their paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = checksums_schema, required = false)]
     pub sha256: Option<ModelChecksums>,
+}
+
+impl ModelChoice {
+    /// What is wrong with it, as far as that can be told without the model.
+    pub fn fault(&self) -> Option<&'static str> {
+        let are_checksums = match &self.sha256 {
+            None => true,
+            Some(ModelChecksums::Archive(checksum)) => config::is_checksum(checksum),
+            Some(ModelChecksums::Files(files)) => files.values().all(|checksum| config::is_checksum(checksum)),
+        };
+        if self.source.trim().is_empty() {
+            Some("source must name a model, for example bundled")
+        } else {
+            (!are_checksums).then_some("sha256 must be 64 hexadecimal digits, or an object of files and such digits")
+        }
+    }
+}
+
+fn checksums_schema() -> Schema {
+    let checksum = || ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-fA-F]{64}$"));
+    let files = ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(Schema::from(checksum())));
+    let absent = ObjectBuilder::new().schema_type(Type::Null);
+    OneOfBuilder::new().item(checksum()).item(files).item(absent).into()
 }
 
 impl From<&config::Model> for ModelChoice {

@@ -291,7 +291,10 @@ async fn a_model_that_is_of_no_use_changes_nothing_and_says_why() {
         let output = server.command(&["status"]).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains(reason));
     }
-    assert_eq!(ask_for(&server, " ").await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    for refused in [json!({ "source": " " }), json!({ "source": "bundled", "sha256": "AAA" })] {
+        let response = server.http.put(server.url(PATH)).json(&refused).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{refused}");
+    }
     assert_promises_kept(&server, &clients).await;
 }
 

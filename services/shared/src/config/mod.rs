@@ -24,6 +24,7 @@ pub use sections::{
     ModelChecksums, SearchApi,
 };
 pub use stores::{Index, Jetstream, JetstreamStorage, Milvus, Objects, Queue, S3};
+pub(crate) use validate::is_checksum;
 
 /// Everything that can be set. Each section is read by the roles that its comment names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

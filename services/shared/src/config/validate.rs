@@ -155,7 +155,6 @@ fn relations(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
 }
 
 fn checksums(expected: Option<&ModelChecksums>, need: &mut impl FnMut(bool, &str, &str)) {
-    let is_checksum = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let reason = "must be 64 hexadecimal digits";
     match expected {
         None => {}
@@ -182,4 +181,9 @@ fn forms(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
     if let Err(fault) = EnvFilter::builder().parse(&config.log.filter) {
         need(false, "log.filter", &format!("{:?} is no log filter: {fault}", config.log.filter));
     }
+}
+
+/// A SHA-256 in hexadecimal digits.
+pub(crate) fn is_checksum(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

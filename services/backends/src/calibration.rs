@@ -4,6 +4,7 @@
 
 use std::{num::NonZeroU64, sync::Arc};
 
+use embedding::cosine;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use shared::ModelFingerprint;
@@ -123,9 +124,9 @@ impl Calibration {
 }
 
 impl Spread {
-    fn of(cosines: impl Iterator<Item = f64>) -> Option<Self> {
+    fn of(cosines: impl Iterator<Item = f32>) -> Option<Self> {
         let (mut count, mut sum, mut squares) = (0_u64, 0.0, 0.0);
-        for cosine in cosines {
+        for cosine in cosines.map(f64::from) {
             count += 1;
             sum += cosine;
             squares += cosine * cosine;
@@ -135,11 +136,6 @@ impl Spread {
         let deviation = (squares / count - mean * mean).max(0.0).sqrt();
         (deviation > LEAST_DEVIATION).then_some(Self { mean, deviation })
     }
-}
-
-/// Of unit vectors.
-fn cosine(one: &[f32], other: &[f32]) -> f64 {
-    f64::from(one.iter().zip(other).map(|(one, other)| one * other).sum::<f32>())
 }
 
 #[cfg(test)]

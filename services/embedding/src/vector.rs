@@ -5,6 +5,11 @@ use crate::model_error::ModelError;
 /// How far from 1 the length of a vector may be that the graph itself scaled.
 const UNIT_TOLERANCE: f32 = 1e-3;
 
+/// The cosine of two unit vectors, −1 to 1.
+pub fn cosine(one: &[f32], other: &[f32]) -> f32 {
+    one.iter().zip(other).map(|(one, other)| one * other).sum()
+}
+
 /// Checks one output row and gives it unit length. Zero, NaN and infinite rows are refused.
 pub(crate) fn finish(row: &[f32], normalise: bool) -> Result<Vec<f32>, ModelError> {
     // In f64, so that the squares of large f32 numbers don't overflow into a false "infinite".

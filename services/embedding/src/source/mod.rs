@@ -57,7 +57,7 @@ impl FromStr for Source {
     type Err = InvalidSource;
 
     fn from_str(text: &str) -> Result<Self, InvalidSource> {
-        let invalid = |reason: String| InvalidSource { text: text.chars().take(200).collect(), reason };
+        let invalid = |reason: String| InvalidSource { text: shown(text).chars().take(200).collect(), reason };
         match text.split_once("://") {
             Some(("hf", rest)) => HubModel::parse(rest).map(Self::Hub).map_err(invalid),
             Some(("s3", rest)) => BucketModel::parse(rest).map(Self::Bucket).map_err(invalid),
@@ -66,6 +66,14 @@ impl FromStr for Source {
             None if text.trim().is_empty() => Err(invalid("it is empty".to_owned())),
             None => Ok(Self::Folder(text.into())),
         }
+    }
+}
+
+/// A source as it may be shown and logged, whether or not it can be used: a URL can have credentials in it.
+pub fn shown(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => error::shown(&url),
+        _ => text.to_owned(),
     }
 }
 

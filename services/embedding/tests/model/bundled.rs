@@ -10,11 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use camino::Utf8Path;
-use embedding::{Bundle, Embedder, bundle::Layout};
+use embedding::{Bundle, Embedder, bundle::Layout, cosine};
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::{assert_near, copy_as, cosine, load, options, repository, utf8};
+use crate::{assert_near, copy_as, load, options, repository, utf8};
 
 const TEXTS: [&str; 3] = ["a kitten playing with a ball of yarn", "Ein Hund, 狗!", "sunset"];
 

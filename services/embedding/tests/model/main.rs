@@ -66,10 +66,6 @@ fn plain_png(colour: [u8; 3]) -> Bytes {
     png.into_inner().into()
 }
 
-fn cosine(one: &[f32], other: &[f32]) -> f32 {
-    one.iter().zip(other).map(|(a, b)| a * b).sum()
-}
-
 #[track_caller]
 fn assert_near(found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len());

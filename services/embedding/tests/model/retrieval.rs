@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
+use embedding::cosine;
 use serde::Deserialize;
 
-use crate::{cosine, load, repository};
+use crate::{load, repository};
 
 #[derive(Deserialize)]
 struct Photo {

@@ -7,14 +7,14 @@ mod trial;
 
 use std::sync::Arc;
 
-use embedding::{Embedder, Progress, decode::Limits};
+use embedding::{Embedder, Progress, decode::Limits, source};
 use shared::{ModelFingerprint, config::Config};
 
 pub(crate) use self::{
     cache::{CachedModel, cached_models, folder as cache_folder},
     fault::ModelFault,
     library::{BUNDLED, Library, Obtained, configured_source},
-    trial::{Trial, cosine},
+    trial::Trial,
 };
 
 /// Told how much of a file has come.
@@ -31,7 +31,7 @@ pub(crate) async fn load(config: &Config) -> Result<Embedder, ModelFault> {
     let embedder = library.load(bundle.clone()).await?;
     match library.keep(&bundle, embedder.dimension(), &|_| ()).await {
         Ok(false) => {}
-        Ok(true) => tracing::info!(model = config.model.source, "the model is in the object store now"),
+        Ok(true) => tracing::info!(model = source::shown(&config.model.source), "the model is in the object store now"),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "the model can't be put into the object store; each process fetches it by itself");

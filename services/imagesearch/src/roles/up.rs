@@ -205,7 +205,9 @@ impl Engine {
 /// The model of a process whose configuration alone decides.
 pub(super) fn configured_model(config: &Config, fingerprint: ModelFingerprint, dimension: usize) -> ModelControl {
     let current = KnownModel { choice: (&config.model).into(), fingerprint, dimension };
-    ModelControl::fixed(ModelStatus { current, change: None, previous: None })
+    let mut status = ModelStatus { current, change: None, previous: None };
+    change::hide_credentials(&mut status);
+    ModelControl::fixed(status)
 }
 
 pub(super) fn tell_rebuild(reason: Option<RebuildReason>) {

@@ -165,6 +165,19 @@ async fn until(server: &Server, what: &str, is_so: impl Fn(&Value) -> bool) -> V
     }
 }
 
+/// Waits until the server says so of the change that it was asked for.
+async fn told(server: &Server, is_so: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let status = server.get_json(PATH).await;
+        if is_so(&status["change"]) {
+            return status;
+        }
+        assert!(started.elapsed() < DEADLINE, "{status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 async fn until_used(server: &Server, source: &str) -> Value {
     until(server, source, |status| status["current"]["source"] == source && status["change"].is_null()).await
 }
@@ -275,22 +288,23 @@ async fn a_model_that_is_of_no_use_changes_nothing_and_says_why() {
     fs::write(broken.path().join("model.yaml"), unchecked.join("\n")).unwrap();
     for source in [broken.path().to_str().unwrap(), "/nowhere/model"] {
         ask_for(&server, source).await;
-        let is_failed =
-            |status: &Value| status["change"]["to"]["source"] == source && status["change"]["phase"] == "failed";
-        let started = Instant::now();
-        let status = loop {
-            let status = server.get_json(PATH).await;
-            if is_failed(&status) {
-                break status;
-            }
-            assert!(started.elapsed() < DEADLINE, "{status}");
-        };
+        let status = told(&server, |change| change["to"]["source"] == source && change["phase"] == "failed").await;
         let reason = status["change"]["reason"].as_str().unwrap();
         assert!(reason.contains(source), "{reason}");
         assert_eq!(status["current"], before["current"]);
         let output = server.command(&["status"]).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains(reason));
     }
+    // Nobody answers there; the second one is no source at all.
+    for end in ["", "#unclear"] {
+        let source = format!("https://somebody:s3cr3t@127.0.0.1:1/model.tar?token=s3cr3t{end}");
+        assert_eq!(ask_for(&server, &source).await.status(), StatusCode::ACCEPTED);
+        let shown = format!("https://127.0.0.1:1/model.tar{end}");
+        let status =
+            told(&server, |change| change["to"]["source"] == shown.as_str() && change["reason"].is_string()).await;
+        assert!(!status.to_string().contains("s3cr3t"), "{status}");
+    }
+    assert!(server.log().contains("127.0.0.1:1/model.tar") && !server.log().contains("s3cr3t"));
     for refused in [json!({ "source": " " }), json!({ "source": "bundled", "sha256": "AAA" })] {
         let response = server.http.put(server.url(PATH)).json(&refused).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{refused}");

@@ -24,14 +24,16 @@ pub(super) async fn run(
     let client = Client::new(server)?;
     // A folder is meant as the caller sees it; a server elsewhere says that it has none.
     let choice = ModelChoice { source: absolute(choice.source), ..choice };
+    // As the server tells it back.
+    let shown = ModelChoice { source: embedding::source::shown(&choice.source), ..choice.clone() };
     let before = status(&client).await?.current;
     let taken: ModelStatus = client.json(client.request(Method::PUT, PATH)?.json(&choice)).await?;
-    let status = if no_wait { taken } else { follow(&client, &choice, json).await? };
+    let status = if no_wait { taken } else { follow(&client, &shown, json).await? };
     if json {
         output::print_json(&status)?;
-    } else if status.current.choice == choice {
-        output::print_line(&format!("searches use {} ({})", choice.source, status.current.fingerprint))?;
-        if before.choice != choice && status.previous.is_some() {
+    } else if status.current.choice == shown {
+        output::print_line(&format!("searches use {} ({})", shown.source, status.current.fingerprint))?;
+        if before.choice != shown && status.previous.is_some() {
             output::print_line(&format!("`imagesearch model use {}` goes back", before.choice.source))?;
         }
     } else {

@@ -1,11 +1,11 @@
 //! The models of a process as such: how one joins, works, and goes.
 
 use backends::{error::StoreError, model_registry::ModelRegistry};
-use embedding::Embedder;
+use embedding::{Embedder, source};
 use ingestworker::Worker;
 use shared::{
     metrics,
-    model::{ChangePhase, KnownModel, ModelChoice, PreviousModel},
+    model::{ChangePhase, KnownModel, ModelChoice, ModelStatus, PreviousModel},
 };
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     progress, room,
     running::Running,
 };
-use crate::roles::model::{self, Library, Obtained, Trial};
+use crate::roles::model::{self, Library, Trial};
 
 impl Models {
     /// Has the wanted model loaded beside the current one; false when it is the current one under another name.
@@ -38,15 +38,13 @@ impl Models {
         if known.fingerprint == self.current.known.fingerprint {
             self.current.known = known.clone();
             self.write(ModelRegistry { current: known, next: None, ..self.registry.clone() }).await?;
-            self.status.send_modify(|status| status.change = None);
+            self.tell(|status| status.change = None);
             return Ok(false);
-        }
-        if self.registry.previous.as_ref().is_some_and(|previous| previous.model.fingerprint == known.fingerprint) {
-            self.previous = Some(self.open(known, embedder).await?);
-            return self.take_previous_up().await.map(|()| true);
         }
         let images = self.current.collection.count(None).await?;
         room::check_disk(&self.config, images, known.dimension)?;
+        // Two are enough in memory and on the disk.
+        self.let_previous_go().await?;
         // Before there is anything that would have to be found again.
         self.write(ModelRegistry { next: Some(known.clone()), ..self.registry.clone() }).await?;
         self.next = Some(self.open(known, embedder).await?);
@@ -65,12 +63,9 @@ impl Models {
     /// Loads and tries a model, if it fits beside the current one.
     pub(super) async fn load(&self, choice: &ModelChoice) -> Result<Embedder, ChangeFault> {
         let config = with_model(&self.config, choice);
-        let library = Library::open(&config, model::log_progress()).await?;
-        let bundle = match library.obtain().await? {
-            Obtained::Stored(stored) => library.copy(&stored).await?,
-            Obtained::Fetched(bundle) => *bundle,
-        };
-        room::check_memory(bundle.folder())?;
+        let library = Library::without_store(&config, model::log_progress()).await?;
+        let bundle = library.fetch().await?;
+        room::check_memory(bundle.size_bytes().map_err(|source| library.unusable(source))?)?;
         let embedder = library.load(bundle).await?;
         match Trial::of(&embedder).await {
             Ok(trial) if trial.is_constant() => Err(ChangeFault::Constant),
@@ -101,23 +96,37 @@ impl Models {
         let left_behind = self.registry.next.clone();
         match (self.next.take(), left_behind) {
             (Some(next), _) => self.abandon(next).await?,
-            (None, Some(known)) => {
-                self.stores.index.remove(&known.fingerprint).await?;
-            }
+            (None, Some(known)) => self.remove(&known).await?,
             (None, None) => return Ok(()),
         }
         metrics::stock::set_model_change(None);
         Ok(self.write(ModelRegistry { next: None, ..self.registry.clone() }).await?)
     }
 
+    /// Ends the time in which going back takes a moment.
+    pub(super) async fn let_previous_go(&mut self) -> Result<(), ChangeFault> {
+        let left_behind = self.registry.previous.clone();
+        match (self.previous.take(), left_behind) {
+            (Some(previous), _) => self.abandon(previous).await?,
+            (None, Some(previous)) => self.remove(&previous.model).await?,
+            (None, None) => return Ok(()),
+        }
+        tracing::info!("the model of before is let go");
+        Ok(self.write(ModelRegistry { previous: None, ..self.registry.clone() }).await?)
+    }
+
     /// Removes a model's collection; what is left of its jobs (URLs that nobody has fetched yet) goes to the current one.
-    pub(super) async fn abandon(&self, mut running: Running) -> Result<(), ChangeFault> {
+    async fn abandon(&self, mut running: Running) -> Result<(), ChangeFault> {
         self.projection.active().remove(&running.known.fingerprint);
         running.stop().await;
-        let fingerprint = running.known.fingerprint.clone();
+        let known = running.known.clone();
         drop(running);
         self.stores.queue.adopt(&self.current.known.fingerprint).await.map_err(StoreError::from)?;
-        self.stores.index.remove(&fingerprint).await?;
+        self.remove(&known).await
+    }
+
+    async fn remove(&self, known: &KnownModel) -> Result<(), ChangeFault> {
+        self.stores.index.remove(&known.fingerprint).await?;
         Ok(())
     }
 
@@ -161,7 +170,7 @@ impl Models {
     pub(super) async fn write(&mut self, registry: ModelRegistry) -> Result<(), StoreError> {
         registry.write(self.stores.objects.as_ref()).await?;
         self.registry = registry;
-        self.status.send_modify(|status| {
+        self.tell(|status| {
             status.current = self.registry.current.clone();
             status.previous.clone_from(&self.registry.previous);
         });
@@ -170,6 +179,21 @@ impl Models {
 
     pub(super) fn show(&self, phase: ChangePhase, reason: Option<String>) {
         let wanted = &self.registry.wanted;
-        self.status.send_modify(|status| progress::set_phase(status, wanted, phase, reason));
+        self.tell(|status| progress::set_phase(status, wanted, phase, reason));
     }
+
+    /// Tells everybody who asks.
+    pub(super) fn tell(&self, change: impl FnOnce(&mut ModelStatus)) {
+        self.status.send_modify(|status| {
+            change(status);
+            hide_credentials(status);
+        });
+    }
+}
+
+pub(in crate::roles) fn hide_credentials(status: &mut ModelStatus) {
+    let ModelStatus { current, change, previous } = status;
+    let models = std::iter::once(current).chain(previous.as_mut().map(|previous| &mut previous.model));
+    let choices = models.map(|model| &mut model.choice).chain(change.as_mut().map(|change| &mut change.to));
+    choices.for_each(|choice| choice.source = source::shown(&choice.source));
 }

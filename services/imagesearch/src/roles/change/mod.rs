@@ -23,7 +23,7 @@ use backends::{
     model_registry::ModelRegistry,
     projection::Projection,
 };
-use embedding::Embedder;
+use embedding::{Embedder, source};
 use ingestapi::model::{Chosen, ModelControl};
 use jiff::Timestamp;
 use searchapi::Search;
@@ -39,7 +39,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::begin::begin;
+pub(super) use self::{begin::begin, members::hide_credentials};
 use self::{fault::ChangeFault, progress::Progress, running::Running};
 use super::services;
 
@@ -80,6 +80,13 @@ struct Models {
     retry: Duration,
 }
 
+/// By their numbers, what the next collection has and what it lacks of the current one.
+#[derive(Default)]
+struct Seen {
+    indexed: u64,
+    lacking: u64,
+}
+
 impl Changer {
     /// `embedder` is the model that `registry` calls current, and `projection` keeps its collection in line.
     pub(super) fn new(
@@ -95,11 +102,10 @@ impl Changer {
         let (chosen, choices) = mpsc::channel(CHOICES);
         let collection = projection.active().searched();
         let current = Running::new(registry.current.clone(), embedder.clone(), collection);
-        let (status, told) = watch::channel(ModelStatus {
-            current: registry.current.clone(),
-            change: None,
-            previous: registry.previous.clone(),
-        });
+        let mut status =
+            ModelStatus { current: registry.current.clone(), change: None, previous: registry.previous.clone() };
+        hide_credentials(&mut status);
+        let (status, told) = watch::channel(status);
         let models = Models {
             config: config.clone(),
             stores: stores.clone(),
@@ -150,7 +156,7 @@ impl Models {
     /// Brings about what is wanted, then waits for the time of the previous model to end.
     async fn settle(&mut self) {
         let Err(fault) = self.try_settle().await else { return };
-        let (to, reason) = (&self.registry.wanted.source, fault.reason());
+        let (to, reason) = (source::shown(&self.registry.wanted.source), fault.reason());
         if fault.may_pass() {
             tracing::warn!(reason, to, "the change of the model waits");
             self.show(ChangePhase::Loading, Some(reason));
@@ -169,7 +175,7 @@ impl Models {
         self.start_workers()?;
         if self.registry.wanted == self.registry.current.choice {
             self.abandon_next().await?;
-            self.status.send_modify(|status| status.change = None);
+            self.tell(|status| status.change = None);
         } else {
             self.change().await?;
             self.retry = FIRST_RETRY;
@@ -186,14 +192,13 @@ impl Models {
         self.start_workers()?;
         let (mut progress, mut vain_fills) = (Progress::new(), 0);
         loop {
-            let lacking = self.look(&mut progress).await?;
-            if lacking <= NEARLY && self.is_caught_up().await? {
+            if self.look(&mut progress).await?.lacking <= NEARLY && self.is_caught_up().await? {
                 return self.switch().await;
             }
             let is_nearer = self.fill(&mut progress).await?;
             vain_fills = if is_nearer { 0 } else { vain_fills + 1 };
             if vain_fills == MAX_VAIN_FILLS {
-                return Err(ChangeFault::LeftOut { images: self.look(&mut progress).await? });
+                return Err(ChangeFault::LeftOut { images: self.look(&mut progress).await?.lacking });
             }
         }
     }
@@ -213,8 +218,7 @@ impl Models {
                 }
                 () = sleep(LOOK_EVERY) => {}
             }
-            let lacking = self.look(progress).await?;
-            let indexed = next.collection.count(None).await?;
+            let Seen { indexed, lacking } = self.look(progress).await?;
             if indexed != last {
                 (last, moved) = (indexed, Instant::now());
             }
@@ -224,15 +228,15 @@ impl Models {
         }
     }
 
-    /// Tells how far the change is; returns how many images are lacking.
-    async fn look(&self, progress: &mut Progress) -> Result<u64, ChangeFault> {
-        let Some(next) = &self.next else { return Ok(0) };
+    /// Looks how far the change is, and tells it.
+    async fn look(&self, progress: &mut Progress) -> Result<Seen, ChangeFault> {
+        let Some(next) = &self.next else { return Ok(Seen::default()) };
         let images = self.current.collection.count(None).await?;
         let indexed = next.collection.count(None).await?;
         let change = progress.told(self.registry.wanted.clone(), indexed, images);
-        self.status.send_modify(|status| status.change = Some(change));
+        self.tell(|status| status.change = Some(change));
         metrics::stock::set_model_change(Some((indexed, images)));
-        Ok(images.saturating_sub(indexed))
+        Ok(Seen { indexed, lacking: images.saturating_sub(indexed) })
     }
 
     /// Whether the next collection holds all that the current one does. Then nothing is indexed by the current model's worker,
@@ -265,20 +269,16 @@ impl Models {
         let previous = Some(PreviousModel { model: self.current.known.clone(), until });
         self.write(ModelRegistry { current: known, next: None, previous, ..self.registry.clone() }).await?;
         // No await from here on.
-        let outdated = self.previous.take();
         let Some(next) = self.next.take() else { return Ok(()) };
         self.search.store(search);
         self.projection.active().search(&next.known.fingerprint);
         metrics::stock::set_model(&next.known.fingerprint, next.known.dimension);
         metrics::stock::set_model_change(None);
-        self.status.send_modify(|status| status.change = None);
-        tracing::info!(model = next.known.choice.source, fingerprint = %next.known.fingerprint, "searches use the new model");
+        self.tell(|status| status.change = None);
+        let (model, fingerprint) = (source::shown(&next.known.choice.source), &next.known.fingerprint);
+        tracing::info!(model, %fingerprint, "searches use the new model");
         self.previous = Some(std::mem::replace(&mut self.current, next));
-        self.start_workers()?;
-        match outdated {
-            Some(outdated) => self.abandon(outdated).await,
-            None => Ok(()),
-        }
+        self.start_workers()
     }
 
     /// Keeps the previous model until its time is over; returns never when there is none.
@@ -299,19 +299,5 @@ impl Models {
             sleep(left.unsigned_abs()).await;
         }
         self.let_previous_go().await
-    }
-
-    async fn let_previous_go(&mut self) -> Result<(), ChangeFault> {
-        tracing::info!("the model of before is let go");
-        let known = self.registry.previous.clone();
-        self.write(ModelRegistry { previous: None, ..self.registry.clone() }).await?;
-        match (self.previous.take(), known) {
-            (Some(previous), _) => self.abandon(previous).await?,
-            (None, Some(known)) => {
-                self.stores.index.remove(&known.model.fingerprint).await?;
-            }
-            (None, None) => {}
-        }
-        Ok(())
     }
 }

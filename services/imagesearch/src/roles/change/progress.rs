@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use embedding::source;
 use shared::model::{ChangePhase, ModelChange, ModelChoice, ModelStatus};
 use tokio::time::Instant;
 
@@ -48,7 +49,7 @@ impl Progress {
 
 /// Keeps what is known of how far the same change is.
 pub(super) fn set_phase(status: &mut ModelStatus, to: &ModelChoice, phase: ChangePhase, reason: Option<String>) {
-    let known = status.change.take().filter(|change| change.to == *to);
+    let known = status.change.take().filter(|change| change.to.source == source::shown(&to.source));
     let fresh = ModelChange {
         to: to.clone(),
         phase,

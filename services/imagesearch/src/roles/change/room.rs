@@ -1,8 +1,8 @@
 //! Whether a second model fits beside the current one: checked before it is loaded, since a process that is out of memory
 //! or disk takes the current one along.
 
-use camino::Utf8Path;
 use shared::config::{Config, Index};
+use sysinfo::System;
 
 use super::fault::ChangeFault;
 
@@ -17,13 +17,21 @@ const DISK_PER_IMAGE: u64 = 4096;
 const DISK_PER_NUMBER: u64 = 2 * size_of::<f32>() as u64;
 const DISK_OF_ANY: u64 = 64 * MIB;
 
-/// `model` is the folder of the model's files.
-pub(super) fn check_memory(model: &Utf8Path) -> Result<(), ChangeFault> {
-    let needed = MEMORY_OF_ANY + MEMORY_PER_FILE_BYTE * folder_bytes(model);
-    match embedding::available_memory_bytes() {
-        Some(free) if free < needed => Err(ChangeFault::Memory { needed_mib: needed / MIB, free_mib: free / MIB }),
-        _ => Ok(()),
+/// `size_bytes` is that of the model's files.
+pub(super) fn check_memory(size_bytes: u64) -> Result<(), ChangeFault> {
+    let (needed, free) = (MEMORY_OF_ANY + MEMORY_PER_FILE_BYTE * size_bytes, free_memory_bytes());
+    if free < needed {
+        return Err(ChangeFault::Memory { needed_mib: needed / MIB, free_mib: free / MIB });
     }
+    Ok(())
+}
+
+/// What the machine has, or less, where a container may not have all of it. Cached files count as free.
+fn free_memory_bytes() -> u64 {
+    let mut system = System::new();
+    system.refresh_memory();
+    let of_cgroup = system.cgroup_limits().map(|cgroup| cgroup.total_memory.saturating_sub(cgroup.rss));
+    of_cgroup.map_or(system.available_memory(), |free| free.min(system.available_memory()))
 }
 
 /// The index elsewhere has disks of its own.
@@ -38,9 +46,4 @@ pub(super) fn check_disk(config: &Config, images: u64, dimension: usize) -> Resu
         }
         _ => Ok(()),
     }
-}
-
-fn folder_bytes(folder: &Utf8Path) -> u64 {
-    let files = walkdir::WalkDir::new(folder).follow_links(true).into_iter().flatten();
-    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
 }

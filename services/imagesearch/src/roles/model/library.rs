@@ -163,8 +163,8 @@ impl<'a> Library<'a> {
         opened.await.map_err(|source| self.unusable(source))
     }
 
-    fn unusable(&self, source: embedding::BundleError) -> ModelFault {
-        ModelFault::Load { model: self.config.model.source.clone(), source }
+    pub(crate) fn unusable(&self, source: embedding::BundleError) -> ModelFault {
+        ModelFault::Load { model: self.source.shown(), source }
     }
 
     fn variant(&self) -> Option<&str> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use embedding::Embedder;
+use embedding::{Embedder, cosine};
 
 use crate::assets;
 
@@ -45,8 +45,4 @@ impl Trial {
     pub(crate) fn is_constant(&self) -> bool {
         cosine(&self.texts[0], &self.texts[1]) > SAME || cosine(&self.photos[0], &self.photos[1]) > SAME
     }
-}
-
-pub(crate) fn cosine(one: &[f32], other: &[f32]) -> f32 {
-    one.iter().zip(other).map(|(a, b)| a * b).sum()
 }

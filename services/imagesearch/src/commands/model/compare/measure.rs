@@ -12,7 +12,7 @@ use backends::{
     stores,
 };
 use bytes::Bytes;
-use embedding::Embedder;
+use embedding::{Embedder, cosine};
 use futures::{StreamExt as _, TryStreamExt as _, future::join_all, stream};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ use crate::{
     },
     exit::{CommandError, Failure},
     output,
-    roles::model::{Library, cosine, limits},
+    roles::model::{Library, limits},
 };
 
 /// Batches under way at once: some are read and decoded while others are computed.

@@ -63,7 +63,7 @@ test-cluster: tools ## The operator on a real Kubernetes of its own, or KUBECONF
 	@scripts/test-cluster
 
 .PHONY: test-all
-test-all: test test-cluster test-observability test-faults test-images bench soak ## Also what takes long: every fault, whole image builds, benchmarks, a soak
+test-all: test test-cluster test-observability test-minio test-faults test-images bench soak ## Also what takes long: every fault, whole image builds, benchmarks, a soak
 
 .PHONY: test-faults
 test-faults: tools $(UI) ## Each fault that the roles are to survive, and every order of steps
@@ -72,6 +72,10 @@ test-faults: tools $(UI) ## Each fault that the roles are to survive, and every 
 .PHONY: bench
 bench: build ## Measure; prints the tables of docs/performance.md
 	@scripts/bench
+
+.PHONY: test-minio
+test-minio: tools ## The S3 adapter against MinIO, which is built once, with Go
+	@scripts/test-minio
 
 .PHONY: soak
 soak: tools $(UI) ## Kill the process at random under load for SOAK_MINUTES (10)

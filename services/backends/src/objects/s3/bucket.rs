@@ -1,6 +1,6 @@
 //! Single requests to the bucket.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::atomic::AtomicBool, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -45,6 +45,8 @@ pub(super) struct Bucket {
     /// For parts of uploads that are brought back into memory to be sent. Who has one waits for the store alone, within its
     /// deadline, never for a client or for a second place: so everybody gets a turn.
     pub(super) places: Semaphore,
+    /// Whether the store copies parts into an upload that is to have a checksum of the whole; MinIO doesn't.
+    pub(super) sums_up_copies: AtomicBool,
     /// How long an answer, or the next piece of one, may take.
     pub(super) timeout: Duration,
 }

@@ -1,6 +1,9 @@
 //! What is done once, before the store is used: the bucket, and the proof that conditions hold.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use aws_sdk_s3::{
     operation::head_bucket::HeadBucketError,
@@ -42,6 +45,7 @@ pub(super) async fn bucket_of(config: &S3, folder: &Utf8Path) -> Result<Bucket, 
         folder: folder.to_owned(),
         part_bytes: config.part_size_bytes as usize,
         places: Semaphore::new((SENDING_BYTES / config.part_size_bytes).max(1) as usize),
+        sums_up_copies: AtomicBool::new(true),
         timeout: Duration::from_millis(config.timeout_ms),
     })
 }

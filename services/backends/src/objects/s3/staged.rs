@@ -3,10 +3,16 @@
 //!
 //! The parts are no multipart upload from the start, since that needs the key.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use async_trait::async_trait;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::{
+    error::ProvideErrorMetadata,
+    types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
+};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::SemaphorePermit;
@@ -43,6 +49,8 @@ struct Assembly {
     path: String,
     /// What the store calls it; `None` once it is completed.
     upload_id: Option<String>,
+    /// Of the whole, which a reader can verify; those of parts can't be.
+    has_checksum: bool,
 }
 
 impl S3Staged {
@@ -77,14 +85,25 @@ impl S3Staged {
         if size_bytes > limit_bytes {
             return Err(ObjectError::TooLarge { key: key.clone(), size_bytes, limit_bytes });
         }
-        let mut assembly = Assembly::begin(self.parts.bucket.clone(), key).await?;
-        let copies = (0..self.parts.count).map(|number| assembly.copy(number, self.parts.path(number)));
-        let mut parts: Vec<_> = stream::iter(copies).buffered(AT_ONCE).try_collect().await?;
+        let sums_up = self.parts.bucket.sums_up_copies.load(Relaxed);
+        let copied = match self.copy_parts(key).await {
+            Err(_) if sums_up && !self.parts.bucket.sums_up_copies.load(Relaxed) => self.copy_parts(key).await,
+            copied => copied,
+        };
+        let (mut assembly, mut parts) = copied?;
         let (last, _place) = load(&self.parts.bucket, mem::take(&mut self.part)).await?;
         if !last.is_empty() {
             parts.push(assembly.add(self.parts.count, last).await?);
         }
         assembly.complete(parts, size_bytes).await
+    }
+
+    /// Begins what is to be under the key, with all parts but the last.
+    async fn copy_parts(&self, key: &ObjectKey) -> Result<(Assembly, Vec<CompletedPart>), ObjectError> {
+        let assembly = Assembly::begin(self.parts.bucket.clone(), key).await?;
+        let copies = (0..self.parts.count).map(|number| assembly.copy(number, self.parts.path(number)));
+        let parts = stream::iter(copies).buffered(AT_ONCE).try_collect().await?;
+        Ok((assembly, parts))
     }
 }
 
@@ -165,6 +184,7 @@ async fn remove(bucket: Arc<Bucket>, paths: Vec<String>) {
 impl Assembly {
     async fn begin(bucket: Arc<Bucket>, key: &ObjectKey) -> Result<Self, ObjectError> {
         let path = bucket.path(key);
+        let has_checksum = bucket.sums_up_copies.load(Relaxed);
         let begun = bucket
             .client
             .create_multipart_upload()
@@ -172,9 +192,8 @@ impl Assembly {
             .key(&path)
             .set_server_side_encryption(bucket.encryption.clone())
             .set_ssekms_key_id(bucket.kms_key_id.clone())
-            // One checksum of the whole, which a reader can verify; those of parts can't be.
-            .checksum_algorithm(ChecksumAlgorithm::Crc32)
-            .checksum_type(ChecksumType::FullObject)
+            .set_checksum_algorithm(has_checksum.then_some(ChecksumAlgorithm::Crc32))
+            .set_checksum_type(has_checksum.then_some(ChecksumType::FullObject))
             .send()
             .await
             .map_err(|error| bucket.fault(&path, error))?;
@@ -186,7 +205,7 @@ impl Assembly {
                 "an answer without UploadId",
             ));
         }
-        Ok(Self { bucket, path, upload_id })
+        Ok(Self { bucket, path, upload_id, has_checksum })
     }
 
     async fn copy(&self, number: usize, from: String) -> Result<CompletedPart, ObjectError> {
@@ -203,7 +222,12 @@ impl Assembly {
             .config_override(bucket.patience(bucket.part_bytes as u64))
             .send()
             .await
-            .map_err(|error| bucket.fault(&self.path, error))?;
+            .map_err(|error| {
+                if self.has_checksum && error.code() == Some("InvalidArgument") {
+                    bucket.sums_up_copies.store(false, Relaxed);
+                }
+                bucket.fault(&self.path, error)
+            })?;
         let part = copied.copy_part_result.unwrap_or_else(|| aws_sdk_s3::types::CopyPartResult::builder().build());
         Ok(CompletedPart::builder()
             .part_number(number as i32 + 1)
@@ -244,7 +268,7 @@ impl Assembly {
             .bucket(&bucket.name)
             .key(&self.path)
             .set_upload_id(self.upload_id.clone())
-            .checksum_type(ChecksumType::FullObject)
+            .set_checksum_type(self.has_checksum.then_some(ChecksumType::FullObject))
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .customize()
             .config_override(bucket.patience(size_bytes))

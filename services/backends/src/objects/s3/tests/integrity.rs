@@ -1,6 +1,9 @@
 //! What a store is asked to do for bytes, and what becomes of its answers: encryption, checksums, conditions.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use futures::TryStreamExt;
@@ -76,6 +79,30 @@ async fn whatever_makes_an_object_names_the_key_to_encrypt_it_with() {
     for request in others {
         assert_eq!(request.header("x-amz-server-side-encryption"), None, "{request:?}");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_copies_nothing_into_what_has_a_checksum_is_asked_for_none() {
+    // As MinIO answers.
+    let refused = "<Error><Code>InvalidArgument</Code><Message>checksum missing</Message></Error>";
+    let asked = AtomicUsize::new(0);
+    let server = Fake::start(move |request| {
+        let copies = request.header("x-amz-copy-source").is_some();
+        let is_first = copies && asked.fetch_add(1, Ordering::Relaxed) < 2;
+        Some(if is_first { answer("400 Bad Request", &[], refused) } else { take(request) })
+    })
+    .await;
+    let settings = S3 { part_size_bytes: 1000, ..settings_at(&server.url) };
+    let bucket = Arc::new(bucket_of(&settings, &folder()).await.unwrap());
+    for name in ["large", "larger"] {
+        let mut staged = Box::new(S3Staged::new(bucket.clone()));
+        staged.write(vec![0; 2500].into()).await.unwrap();
+        staged.commit(&key(name)).await.unwrap();
+    }
+    let begun = server.requests().into_iter().filter(|request| request.target.contains("?uploads"));
+    let checksums: Vec<_> =
+        begun.map(|request| request.header("x-amz-checksum-algorithm").map(str::to_owned)).collect();
+    assert_eq!(checksums, [Some("CRC32".to_owned()), None, None]);
 }
 
 #[tokio::test]

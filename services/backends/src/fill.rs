@@ -1,9 +1,10 @@
 //! Fills the collection of another model from the stored images, and tells what one collection lacks of another.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
+use shared::{ImageId, Version};
 
 use crate::{
     error::StoreError,
@@ -50,16 +51,25 @@ async fn until_few_wait(queue: &dyn JobQueue) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How many images of one collection another one lacks, or has at an older version. More than the one holds is no fault.
-/// Memory is bounded as that of a survey is.
-pub async fn lacking(one: &dyn Collection, other: &dyn Collection) -> Result<u64, IndexError> {
-    let mut lacking = 0;
+/// Which images of one collection another one lacks, or has at an older version: `most` of them at most. More than the one
+/// holds is no fault. Memory is bounded as that of a survey is.
+pub async fn lacking(
+    one: &dyn Collection,
+    other: &dyn Collection,
+    most: usize,
+) -> Result<HashSet<(ImageId, Version)>, IndexError> {
+    let mut lacking = HashSet::new();
     for first_bytes in shards(other.count(None).await?) {
         let there = versions(other, &first_bytes).await?;
         let mut scan = one.scan();
         while let Some((image_id, version)) = scan.try_next().await? {
             let is_there = there.get(&image_id).is_some_and(|found| *found >= version);
-            lacking += u64::from(first_bytes.contains(&image_id.digest()[0]) && !is_there);
+            if first_bytes.contains(&image_id.digest()[0]) && !is_there {
+                lacking.insert((image_id, version));
+            }
+            if lacking.len() == most {
+                return Ok(lacking);
+            }
         }
     }
     Ok(lacking)

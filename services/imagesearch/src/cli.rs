@@ -22,6 +22,7 @@ Exit codes:
   3  the server can't be reached
   4  a key is needed, or the key may not do this
   5  what was asked for is not there
+  6  the model can't be used
   130  interrupted
 
 With --json, errors are JSON as well, on standard error.";
@@ -245,6 +246,17 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Of roles on their own: bring the stored images into the collection of the configured model, until it has all that
+    /// `model.beside` has. It may be stopped and run again
+    #[command(
+        after_help = "Example:\n  IMAGESEARCH_MODEL__SOURCE=./larger IMAGESEARCH_MODEL__BESIDE__SOURCE=bundled imagesearch model fill --config conf/ingestworker.yaml\n\ndocs/models.md tells what comes before and after."
+    )]
+    Fill(ConfigArgs),
+    /// Of roles on their own: remove what the configured model has indexed, when `model.beside` is searched instead
+    #[command(
+        after_help = "Example:\n  IMAGESEARCH_MODEL__SOURCE=bundled IMAGESEARCH_MODEL__BESIDE__SOURCE=./larger imagesearch model remove --config conf/ingestworker.yaml"
+    )]
+    Remove(ConfigArgs),
     /// Fetch a model if needed, load it and check what it computes
     #[command(
         after_help = "Examples:\n  imagesearch model verify bundled\n  imagesearch model verify hf://Xenova/clip-vit-base-patch32@main\n  imagesearch model verify ./my-model"

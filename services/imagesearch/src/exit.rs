@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Forbidden = 4,
     /// What was asked for is not there.
     NotFound = 5,
+    /// A model can't be used, however often it is tried.
+    UnusableModel = 6,
 }
 
 impl Failure {

@@ -30,8 +30,8 @@ impl ModelControl {
     }
 
     /// For a process whose configuration alone decides.
-    pub fn fixed(status: ModelStatus) -> Self {
-        Self { status: watch::channel(status).1, choices: None }
+    pub fn configured(status: watch::Receiver<ModelStatus>) -> Self {
+        Self { status, choices: None }
     }
 
     fn status(&self) -> ModelStatus {

@@ -48,6 +48,14 @@ fn checksums_schema() -> Schema {
     OneOfBuilder::new().item(checksum()).item(files).item(absent).into()
 }
 
+impl ModelChoice {
+    /// The second model of a configuration that names one.
+    pub fn beside(model: &config::Model) -> Option<Self> {
+        let config::Beside { source, sha256, .. } = model.beside.clone();
+        Some(Self { source: source?, sha256 })
+    }
+}
+
 impl From<&config::Model> for ModelChoice {
     fn from(model: &config::Model) -> Self {
         Self { source: model.source.clone(), sha256: model.sha256.clone() }
@@ -101,6 +109,26 @@ pub struct ModelChange {
     /// Why the change stopped, or what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// How far the collection of one model is with what that of another one has: told by `imagesearch model fill`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FillProgress {
+    /// Its collection is filled.
+    pub model: KnownModel,
+    /// Searches use this one meanwhile.
+    pub beside: KnownModel,
+    /// Images that the new model has indexed.
+    pub indexed: u64,
+    /// Images that it has to index in all.
+    pub images: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
+}
+
+impl FillProgress {
+    /// What it is called in its bucket.
+    pub const KEY: &str = "fill";
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use shared::{
     ImageId, Job, ModelFingerprint, Task, TaskFailure, TaskId, TaskStatus,
     metrics::backend::{Backend, Operation},
+    model::FillProgress,
     telemetry::{TRACE, continue_from, is_traced, traceparent},
 };
 use tracing::{Span, field::Empty};
@@ -174,6 +175,11 @@ impl<Q: JobQueue> JobQueue for ObservedQueue<Q> {
 
     async fn adopt(&self, model: &ModelFingerprint) -> Result<(), QueueError> {
         observe(Operation::Adopt, Span::none(), self.queue.adopt(model)).await
+    }
+
+    /// Nobody waits for it.
+    async fn tell_fill(&self, progress: &FillProgress) -> Result<(), QueueError> {
+        self.queue.tell_fill(progress).await
     }
 
     async fn ready(&self) -> Result<(), QueueError> {

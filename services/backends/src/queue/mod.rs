@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use shared::{ImageId, Job, ModelFingerprint, Task, TaskFailure, TaskId, TaskResult, TaskStatus};
+use shared::{ImageId, Job, ModelFingerprint, Task, TaskFailure, TaskId, TaskResult, TaskStatus, model::FillProgress};
 
 pub use self::{jetstream::JetstreamQueue, sqlite::SqliteQueue};
 
@@ -132,8 +132,14 @@ pub trait JobQueue: Send + Sync {
     async fn clear(&self) -> Result<(), QueueError>;
 
     /// Gives the jobs of all other models to this one: for a deployment whose model was changed, so that what was accepted
-    /// before is done. The caller is the only one that uses the queue.
+    /// before is done. Nobody works for the other models any more.
     async fn adopt(&self, model: &ModelFingerprint) -> Result<(), QueueError>;
+
+    /// Tells whoever runs the processes how far a collection is; only the newest is kept. Nobody runs those of an embedded
+    /// queue.
+    async fn tell_fill(&self, _progress: &FillProgress) -> Result<(), QueueError> {
+        Ok(())
+    }
 
     /// Answers when jobs can be accepted.
     async fn ready(&self) -> Result<(), QueueError>;

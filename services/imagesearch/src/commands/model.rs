@@ -1,5 +1,6 @@
 //! `imagesearch model`: looks at models before they are used, and fetches one for everybody.
 
+mod beside;
 mod compare;
 mod list;
 pub(super) mod switch;
@@ -31,6 +32,8 @@ pub(crate) async fn run(args: ModelArgs, json: bool) -> anyhow::Result<ExitCode>
             let sha256 = sha256.map(ModelChecksums::Archive);
             switch::run(&server, ModelChoice { source, sha256 }, no_wait, json).await
         }
+        ModelCommand::Fill(config) => beside::fill(&config, json).await,
+        ModelCommand::Remove(config) => beside::remove(&config, json).await,
         ModelCommand::Verify { config, source } => verify(&config, source, json).await,
         ModelCommand::List(config) => list::run(&config, json).await,
         ModelCommand::Compare(args) => compare::run(&args, json).await,

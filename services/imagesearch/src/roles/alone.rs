@@ -4,12 +4,14 @@
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use arc_swap::ArcSwap;
-use backends::stores::{self, OpenError, OpenForReading};
+use backends::stores::{self, OpenCollection, OpenError, OpenForReading};
+use ingestapi::ModelControl;
 use shared::{config::Config, metrics};
+use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    api, model,
+    api, change, model,
     process::{Parts, Process},
     services, stock,
     sweeper::Sweeper,
@@ -101,11 +103,14 @@ async fn open(
 async fn ingestapi(config: &Config, process: &Process, parts: &mut Parts) -> anyhow::Result<OpenApiRouter> {
     let (fingerprint, dimension) = process.when_there(async || model::identify(config).await).await?;
     metrics::stock::set_model(&fingerprint, dimension);
-    let (stores, opened) = process
+    metrics::stock::set_model_change(None);
+    let second = process.when_there(async || change::identify_beside(config, &fingerprint).await).await?;
+    let (stores, opened, beside) = process
         .when_there(async || -> Result<_, OpenError> {
             let stores = backends::open(config).await?;
             let opened = stores.open_collection(&fingerprint, dimension).await?;
-            Ok((stores, opened))
+            let beside = change::open_beside(&stores, second.as_ref()).await?;
+            Ok((stores, opened, beside))
         })
         .await?;
     tell_rebuild(opened.rebuild);
@@ -115,21 +120,34 @@ async fn ingestapi(config: &Config, process: &Process, parts: &mut Parts) -> any
     let active = projection.active();
     parts.spawn(Sweeper::new(config, &stores, active).run(process.shutdown.clone()));
     parts.spawn(stock::watch(stores.queue.clone(), active.clone(), process.shutdown.clone()));
-    let models = configured_model(config, fingerprint, dimension);
-    Ok(services::ingestapi(config, &stores, &projection, models))
+    let (status, told) = watch::channel(configured_model(config, fingerprint, dimension));
+    if let (Some(second), Some(OpenCollection { collection, .. })) = (second, beside) {
+        active.add(&collection);
+        if config.model.beside.fills {
+            let shutdown = process.shutdown.clone();
+            let current = opened.collection;
+            parts.spawn(change::watch_beside(current, collection, second.choice, status, shutdown));
+        }
+    }
+    Ok(services::ingestapi(config, &stores, &projection, ModelControl::configured(told)))
 }
 
 async fn ingestworker(config: &Config, process: &Process, parts: &mut Parts) -> anyhow::Result<()> {
     let embedder = process.when_there(async || model::load(config).await).await?;
     metrics::stock::set_model(embedder.fingerprint(), embedder.dimension());
-    let (stores, collection) = process
+    let second = process.when_there(async || change::identify_beside(config, embedder.fingerprint()).await).await?;
+    let (stores, collection, beside) = process
         .when_there(async || -> Result<_, OpenError> {
             let stores = backends::open(config).await?;
             let collection = stores.join_collection(embedder.fingerprint(), embedder.dimension()).await?;
-            Ok((stores, collection))
+            let beside = change::join_beside(&stores, second.as_ref()).await?;
+            Ok((stores, collection, beside))
         })
         .await?;
     let projection = stores.projection(&collection);
+    if let Some(beside) = &beside {
+        projection.active().add(beside);
+    }
     let engine = Engine { stores, embedder, collection, projection, registry: None };
     engine.watch(&process.readiness);
     parts.spawn(services::work(engine.worker(config)?, process.shutdown.clone()));

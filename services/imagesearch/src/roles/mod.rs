@@ -2,7 +2,7 @@
 
 pub(crate) mod alone;
 pub(crate) mod api;
-mod change;
+pub(crate) mod change;
 pub(crate) mod model;
 mod open_files;
 mod process;

@@ -26,6 +26,7 @@ use shared::{
     metrics,
     model::{KnownModel, ModelStatus},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -45,6 +46,7 @@ use crate::exit::{CommandError, Failure};
 const STORES: usize = 3;
 
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    refuse_beside(&config)?;
     let process = Process::start("imagesearch", &config).await?;
     let mut parts = Parts::new();
     let servers = Servers::start(&config, &process, &mut parts).await?;
@@ -65,6 +67,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     parts.spawn(stock::watch(engine.stores.queue.clone(), active.clone(), shutdown.clone()));
     tracing::info!(images = engine.collection.count(None).await?, "ready: open http://{frontend}");
     process.run(parts).await
+}
+
+/// A process of its own has its own way.
+fn refuse_beside(config: &Config) -> anyhow::Result<()> {
+    if config.model.beside.source.is_none() {
+        return Ok(());
+    }
+    let reason = "model.beside is for roles on their own; `imagesearch model use` changes the model of one process";
+    Err(CommandError::new(Failure::Partial, reason).into())
 }
 
 /// The servers of all roles, which say that they are starting until their routes are opened.
@@ -176,7 +187,8 @@ impl Engine {
         let Self { stores, embedder, projection, registry, .. } = self;
         let Some(registry) = registry.clone() else {
             parts.spawn(services::work(self.worker(config)?, shutdown.clone()));
-            return Ok(configured_model(config, embedder.fingerprint().clone(), embedder.dimension()));
+            let status = configured_model(config, embedder.fingerprint().clone(), embedder.dimension());
+            return Ok(ModelControl::configured(watch::channel(status).1));
         };
         let (changer, models) = Changer::new(config, stores, projection, embedder, registry, search.clone());
         parts.spawn(changer.run(shutdown.clone()));
@@ -203,11 +215,11 @@ impl Engine {
 }
 
 /// The model of a process whose configuration alone decides.
-pub(super) fn configured_model(config: &Config, fingerprint: ModelFingerprint, dimension: usize) -> ModelControl {
+pub(super) fn configured_model(config: &Config, fingerprint: ModelFingerprint, dimension: usize) -> ModelStatus {
     let current = KnownModel { choice: (&config.model).into(), fingerprint, dimension };
     let mut status = ModelStatus { current, change: None, previous: None };
     change::hide_credentials(&mut status);
-    ModelControl::fixed(status)
+    status
 }
 
 pub(super) fn tell_rebuild(reason: Option<RebuildReason>) {

@@ -93,11 +93,11 @@ pub(crate) fn command(environment: &[(&'static str, String)], arguments: &[&str]
     if output.status.success() { Ok(told) } else { Err(told) }
 }
 
-/// One role as a process.
+/// One role as a process, or a command that takes its time.
 pub(crate) struct Process {
     role: &'static str,
+    command: Vec<String>,
     folder: tempfile::TempDir,
-    arguments: Vec<String>,
     environment: Vec<(&'static str, String)>,
     ports: Ports,
     child: Child,
@@ -114,7 +114,18 @@ impl Process {
         deployment: &str,
         more: &[(&'static str, &str)],
     ) -> Self {
-        Self::launch(role, Vec::new(), stores.environment(deployment), more)
+        Self::launch(role, vec![role.to_owned()], stores.environment(deployment), more)
+    }
+
+    /// A command that takes its time.
+    pub(crate) fn start_command(
+        command: &[&'static str],
+        stores: &Stores,
+        deployment: &str,
+        more: &[(&'static str, &str)],
+    ) -> Self {
+        let words = command.iter().map(|word| (*word).to_owned()).collect();
+        Self::launch(command[0], words, stores.environment(deployment), more)
     }
 
     /// From the role's file in `conf/`, with nothing beside it but addresses and credentials.
@@ -123,12 +134,12 @@ impl Process {
         let mut environment = stores.environment("imagesearch");
         let are_needed = ["ENDPOINT", "SERVERS", "URL", "KEY", "KEY_ID"];
         environment.retain(|(name, _)| are_needed.iter().any(|end| name.ends_with(end)));
-        Self::launch(role, vec!["--config".into(), file], environment, &[])
+        Self::launch(role, vec![role.to_owned(), "--config".into(), file], environment, &[])
     }
 
     fn launch(
         role: &'static str,
-        arguments: Vec<String>,
+        command: Vec<String>,
         mut environment: Vec<(&'static str, String)>,
         more: &[(&'static str, &str)],
     ) -> Self {
@@ -145,8 +156,8 @@ impl Process {
         environment
             .extend(listeners.into_iter().zip(ports.all()).map(|(name, port)| (name, format!("127.0.0.1:{port}"))));
         environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let child = spawn(role, &arguments, folder.path(), &environment);
-        Self { role, folder, arguments, environment, ports, child }
+        let child = spawn(&command, folder.path(), &environment);
+        Self { role, command, folder, environment, ports, child }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -169,7 +180,7 @@ impl Process {
     }
 
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.role, &self.arguments, self.folder.path(), &self.environment);
+        self.child = spawn(&self.command, self.folder.path(), &self.environment);
     }
 
     /// SIGSTOP: it keeps what it holds and does nothing.
@@ -415,12 +426,12 @@ impl Cluster {
     }
 }
 
-fn spawn(role: &str, arguments: &[String], folder: &Path, environment: &[(&'static str, String)]) -> Child {
+fn spawn(command: &[String], folder: &Path, environment: &[(&'static str, String)]) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     Command::new(env!("CARGO_BIN_EXE_imagesearch"))
-        .args([role, "--data-dir"])
+        .args(command)
+        .arg("--data-dir")
         .arg(folder.join("data"))
-        .args(arguments)
         .current_dir(folder)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())

@@ -10,6 +10,7 @@ mod flow;
 mod hub;
 mod load;
 mod model;
+mod model_change;
 mod queue;
 mod secrets;
 mod starting;

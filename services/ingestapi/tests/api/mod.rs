@@ -18,7 +18,7 @@ use shared::{
     telemetry::Metrics,
 };
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Api {
@@ -59,7 +59,7 @@ impl Api {
             fingerprint: model,
             dimension: 4,
         };
-        let models = ModelControl::fixed(ModelStatus { current, change: None, previous: None });
+        let models = ModelControl::configured(watch::channel(ModelStatus { current, change: None, previous: None }).1);
         let state = IngestState::new(ingest, 1 << 30, Some(samples()), models);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

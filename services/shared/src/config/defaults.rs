@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::{
-    Admin, Auth, CdnApi, Config, Fetch, Frontend, Http, Index, IngestApi, IngestWorker, Log, LogFormat, Model, Objects,
-    Queue, SearchApi,
+    Admin, Auth, Beside, CdnApi, Config, Fetch, Frontend, Http, Index, IngestApi, IngestWorker, Log, LogFormat, Model,
+    Objects, Queue, SearchApi,
     stores::{default_keep_tasks, default_max_jobs},
 };
 
@@ -116,6 +116,7 @@ impl Default for Model {
             cache_dir: None,
             threads: None,
             keep_previous_s: 3600,
+            beside: Beside::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub use error::{ConfigError, ConfigProblem, Origin};
 pub use load::{Source, load};
 pub use secret::Secret;
 pub use sections::{
-    Admin, Auth, AuthMode, CdnApi, Fetch, Frontend, Http, IngestApi, IngestWorker, Log, LogFormat, Model,
+    Admin, Auth, AuthMode, Beside, CdnApi, Fetch, Frontend, Http, IngestApi, IngestWorker, Log, LogFormat, Model,
     ModelChecksums, SearchApi,
 };
 pub use stores::{Index, Jetstream, JetstreamStorage, Milvus, Objects, Queue, S3};

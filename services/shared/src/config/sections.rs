@@ -171,6 +171,22 @@ pub struct Model {
     /// After a change, how long the model of before stays loaded and its collection up to date, in seconds: until then going
     /// back takes a moment. Every upload is embedded twice meanwhile.
     pub keep_previous_s: u64,
+    /// Of roles on their own: a second model, to change to or back from.
+    pub beside: Beside,
+}
+
+/// A second model, whose collection uploads, changes and deletes go to as well: the one that a deployment changes to, or the
+/// one before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Beside {
+    /// As `model.source`; there is no second model when absent.
+    pub source: Option<String>,
+    /// As `model.sha256`.
+    #[schemars(with = "Option<String>")]
+    pub sha256: Option<ModelChecksums>,
+    /// The stored images are being brought into its collection (`imagesearch model fill`): `ingestapi` tells how far that is.
+    pub fills: bool,
 }
 
 /// What the bytes of a model have to be.

@@ -182,6 +182,11 @@ impl Jetstream {
     pub fn jobs_stream(name: &str) -> String {
         format!("{name}-jobs")
     }
+
+    /// The bucket in which `imagesearch model fill` tells the operator how far it is.
+    pub fn models_bucket(name: &str) -> String {
+        format!("{name}-models")
+    }
 }
 
 /// Where a NATS server keeps a stream.

@@ -6,7 +6,9 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Config, Index, Jetstream, Milvus, ModelChecksums, Objects, Queue, S3, error::ConfigProblem};
+use super::{
+    Beside, Config, Index, Jetstream, Milvus, Model, ModelChecksums, Objects, Queue, S3, error::ConfigProblem,
+};
 
 /// Everything that would fail later, at a worse moment.
 pub(super) fn problems(config: &Config) -> Vec<ConfigProblem> {
@@ -154,14 +156,24 @@ fn relations(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
     need(ingestworker.lease_ms >= 1000, "ingestworker.lease_ms", "must be at least 1000");
 }
 
-fn checksums(expected: Option<&ModelChecksums>, need: &mut impl FnMut(bool, &str, &str)) {
+fn models(model: &Model, need: &mut impl FnMut(bool, &str, &str)) {
+    let Model { source, sha256, beside, .. } = model;
+    need(!source.trim().is_empty(), "model.source", "must name a model, for example bundled");
+    checksums("model.sha256", sha256.as_ref(), need);
+    let names_one = beside.source.as_ref().is_some_and(|source| !source.trim().is_empty());
+    let is_empty = *beside == Beside::default();
+    need(is_empty || names_one, "model.beside.source", "must name a model, for example bundled");
+    checksums("model.beside.sha256", beside.sha256.as_ref(), need);
+}
+
+fn checksums(key: &str, expected: Option<&ModelChecksums>, need: &mut impl FnMut(bool, &str, &str)) {
     let reason = "must be 64 hexadecimal digits";
     match expected {
         None => {}
-        Some(ModelChecksums::Archive(checksum)) => need(is_checksum(checksum), "model.sha256", reason),
+        Some(ModelChecksums::Archive(checksum)) => need(is_checksum(checksum), key, reason),
         Some(ModelChecksums::Files(files)) => {
             for (file, checksum) in files {
-                need(is_checksum(checksum), "model.sha256", &format!("of {file} {reason}"));
+                need(is_checksum(checksum), key, &format!("of {file} {reason}"));
             }
         }
     }
@@ -176,8 +188,7 @@ fn forms(config: &Config, need: &mut impl FnMut(bool, &str, &str)) {
     let sizes = &config.cdnapi.variant_sizes;
     let ascending = sizes.windows(2).all(|pair| pair[0] < pair[1]) && sizes.first().is_some_and(|size| *size > 0);
     need(ascending, "cdnapi.variant_sizes", "must be one or more sizes above 0, ascending");
-    checksums(config.model.sha256.as_ref(), need);
-    need(!config.model.source.trim().is_empty(), "model.source", "must name a model, for example bundled");
+    models(&config.model, need);
     if let Err(fault) = EnvFilter::builder().parse(&config.log.filter) {
         need(false, "log.filter", &format!("{:?} is no log filter: {fault}", config.log.filter));
     }

@@ -12,6 +12,7 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, Config},
     stream::ConsumerErrorKind,
 };
+use serde::Deserialize;
 use shared::ModelFingerprint;
 use tracing::info;
 
@@ -66,6 +67,24 @@ impl Consumers {
         // Somebody may do the same at the same time: that is no error.
         let context = &self.connection.context;
         self.connection.call(&what, context.create_consumer_on_stream(config, self.names.jobs())).await.map(drop)
+    }
+
+    /// Removes the consumers of all other models, whose jobs nobody makes any more.
+    pub(super) async fn remove_others(&self, model: &ModelFingerprint) -> Result<(), QueueError> {
+        #[derive(Deserialize)]
+        struct Found {
+            /// Null when there is none.
+            consumers: Option<Vec<String>>,
+        }
+        let stream = self.names.jobs();
+        let list = format!("CONSUMER.NAMES.{stream}");
+        let Found { consumers } = self.connection.request("list the consumers", list, &()).await?;
+        for other in consumers.into_iter().flatten().filter(|name| *name != model.0) {
+            let removed = self.connection.context.delete_consumer_from_stream(&other, &stream);
+            self.connection.call(&format!("remove the consumer {other}"), removed).await?;
+            self.ensured().remove(&ModelFingerprint(other));
+        }
+        Ok(())
     }
 
     async fn find(&self, model: &ModelFingerprint) -> Result<Option<Config>, QueueError> {

@@ -7,6 +7,7 @@
 
 mod connection;
 mod consumer;
+mod fills;
 mod jobs;
 mod lease;
 mod messages;
@@ -26,7 +27,9 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures::{StreamExt, future::try_join_all, stream::BoxStream};
 use jiff::Timestamp;
-use shared::{ImageId, Job, ModelFingerprint, Task, TaskFailure, TaskId, TaskStatus, config::Jetstream};
+use shared::{
+    ImageId, Job, ModelFingerprint, Task, TaskFailure, TaskId, TaskStatus, config::Jetstream, model::FillProgress,
+};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::BroadcastStream;
 
@@ -56,6 +59,8 @@ struct Inner {
     names: Names,
     projection: Arc<Projection>,
     states: States,
+    /// Of what the streams are made.
+    config: Jetstream,
 }
 
 impl JetstreamQueue {
@@ -79,7 +84,8 @@ impl JetstreamQueue {
         };
         let watcher = tokio::spawn(watcher.run());
         let consumers = Consumers::new(connection.clone(), names.clone());
-        Ok(Self { inner: Arc::new(Inner { connection, consumers, names, projection, states }), watcher })
+        let inner = Inner { connection, consumers, names, projection, states, config: config.clone() };
+        Ok(Self { inner: Arc::new(inner), watcher })
     }
 
     /// The whole of a task, also where the projection keeps less.
@@ -194,6 +200,10 @@ impl JobQueue for JetstreamQueue {
 
     async fn adopt(&self, model: &ModelFingerprint) -> Result<(), QueueError> {
         self.inner.adopt(model).await
+    }
+
+    async fn tell_fill(&self, progress: &FillProgress) -> Result<(), QueueError> {
+        self.inner.tell_fill(progress).await
     }
 
     async fn ready(&self) -> Result<(), QueueError> {

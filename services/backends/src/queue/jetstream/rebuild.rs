@@ -78,7 +78,7 @@ impl Inner {
         }))
     }
 
-    /// Publishes each job of another model for this one, then removes the old message. Cut short between the two, the job
+    /// Publishes each job of another model for this one, then removes the old message, and last the other consumers. Cut short between the two, the job
     /// is there twice: whichever is delivered later finds its task over.
     pub(super) async fn adopt(&self, model: &ModelFingerprint) -> Result<(), QueueError> {
         let own = self.names.job_subject(model);
@@ -91,7 +91,10 @@ impl Inner {
             self.adopt_state(&job).await?;
             self.move_job(&job, &own, sequence, &mut widened).await?;
         }
-        if widened { self.widen(-1).await } else { Ok(()) }
+        if widened {
+            self.widen(-1).await?;
+        }
+        self.consumers.remove_others(model).await
     }
 
     async fn adopt_state(&self, job: &Job) -> Result<(), QueueError> {

@@ -58,6 +58,15 @@ impl Names {
         format!("{}.dead.{model}.{key}", self.name)
     }
 
+    /// The stream of the bucket that tells how far a model's collection is.
+    fn models(&self) -> String {
+        format!("KV_{}", Jetstream::models_bucket(&self.name))
+    }
+
+    pub(super) fn models_subject(&self, key: &str) -> String {
+        format!("$KV.{}.{key}", Jetstream::models_bucket(&self.name))
+    }
+
     pub(super) fn task_subject(&self, key: &str) -> String {
         format!("$KV.{}-tasks.{key}", self.name)
     }
@@ -70,19 +79,28 @@ pub(super) async fn ensure(connection: &Connection, names: &Names, config: &Jets
         (dead(names, config), "queue.keep_tasks"),
         (tasks(names, config), "queue.keep_tasks"),
     ] {
-        let Some(existing) = find(connection, &desired.name).await? else {
-            let what = format!("make the stream {}", desired.name);
-            // Somebody may make it at the same time: the same one is no error.
-            connection.call(&what, connection.context.create_stream(&desired)).await?;
-            continue;
-        };
-        refuse_another_kind(&existing, &desired)?;
-        let merged = Merge { existing: &existing, desired: &desired, limit_setting }.larger();
-        if merged != existing {
-            info!(stream = desired.name, "bringing the stream up to date");
-            let what = format!("bring the stream {} up to date", desired.name);
-            connection.call(&what, connection.context.update_stream(&merged)).await?;
-        }
+        ensure_one(connection, desired, limit_setting).await?;
+    }
+    Ok(())
+}
+
+/// `limit_setting` says how many messages it may hold.
+pub(super) async fn ensure_one(
+    connection: &Connection,
+    desired: Config,
+    limit_setting: &'static str,
+) -> Result<(), QueueError> {
+    let Some(existing) = find(connection, &desired.name).await? else {
+        let what = format!("make the stream {}", desired.name);
+        // Somebody may make it at the same time: the same one is no error.
+        return connection.call(&what, connection.context.create_stream(&desired)).await.map(drop);
+    };
+    refuse_another_kind(&existing, &desired)?;
+    let merged = Merge { existing: &existing, desired: &desired, limit_setting }.larger();
+    if merged != existing {
+        info!(stream = desired.name, "bringing the stream up to date");
+        let what = format!("bring the stream {} up to date", desired.name);
+        connection.call(&what, connection.context.update_stream(&merged)).await?;
     }
     Ok(())
 }
@@ -144,6 +162,19 @@ fn tasks(names: &Names, config: &Jetstream) -> Config {
         allow_direct: false,
         duplicate_window: Duration::from_secs(config.duplicate_window_s),
         ..base(names.tasks(), config)
+    }
+}
+
+/// What there is to tell of models: a bucket without history.
+pub(super) fn models(names: &Names, config: &Jetstream) -> Config {
+    Config {
+        description: Some("imagesearch: how far the collection of a new model is".into()),
+        subjects: vec![names.models_subject(">")],
+        discard: DiscardPolicy::New,
+        max_messages: -1,
+        max_messages_per_subject: 1,
+        allow_rollup: true,
+        ..base(names.models(), config)
     }
 }
 

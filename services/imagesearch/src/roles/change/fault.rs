@@ -5,7 +5,7 @@ use backends::{error::StoreError, index::IndexError, stores::OpenError};
 use crate::roles::{model::ModelFault, starting::MayPass};
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ChangeFault {
+pub(crate) enum ChangeFault {
     #[error(transparent)]
     Model(#[from] ModelFault),
     #[error(transparent)]
@@ -36,7 +36,7 @@ impl From<IndexError> for ChangeFault {
 
 impl ChangeFault {
     /// With its causes, in one line.
-    pub(super) fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         let mut reason = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
@@ -46,7 +46,7 @@ impl ChangeFault {
         reason
     }
 
-    pub(super) fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Model(fault) => fault.may_pass(),
             Self::Open(error) => error.is_unavailable(),

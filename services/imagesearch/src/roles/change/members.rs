@@ -7,6 +7,7 @@ use shared::{
     metrics,
     model::{ChangePhase, KnownModel, ModelChoice, ModelStatus, PreviousModel},
 };
+use tokio::sync::watch;
 
 use super::{
     Models,
@@ -66,12 +67,7 @@ impl Models {
         let library = Library::without_store(&config, model::log_progress()).await?;
         let bundle = library.fetch().await?;
         room::check_memory(bundle.size_bytes().map_err(|source| library.unusable(source))?)?;
-        let embedder = library.load(bundle).await?;
-        match Trial::of(&embedder).await {
-            Ok(trial) if trial.is_constant() => Err(ChangeFault::Constant),
-            Ok(_) => Ok(embedder),
-            Err(error) => Err(ChangeFault::Trial(error)),
-        }
+        usable(library.load(bundle).await?).await
     }
 
     /// From here on uploads, changes and deletes go to the model's collection too.
@@ -182,13 +178,26 @@ impl Models {
         self.tell(|status| progress::set_phase(status, wanted, phase, reason));
     }
 
-    /// Tells everybody who asks.
     pub(super) fn tell(&self, change: impl FnOnce(&mut ModelStatus)) {
-        self.status.send_modify(|status| {
-            change(status);
-            hide_credentials(status);
-        });
+        tell(&self.status, change);
     }
+}
+
+/// A model that was loaded, if it tells one thing from another.
+pub(super) async fn usable(embedder: Embedder) -> Result<Embedder, ChangeFault> {
+    match Trial::of(&embedder).await {
+        Ok(trial) if trial.is_constant() => Err(ChangeFault::Constant),
+        Ok(_) => Ok(embedder),
+        Err(error) => Err(ChangeFault::Trial(error)),
+    }
+}
+
+/// Tells everybody who asks.
+pub(super) fn tell(status: &watch::Sender<ModelStatus>, change: impl FnOnce(&mut ModelStatus)) {
+    status.send_modify(|status| {
+        change(status);
+        hide_credentials(status);
+    });
 }
 
 pub(in crate::roles) fn hide_credentials(status: &mut ModelStatus) {

@@ -8,7 +8,9 @@
 //! Everything here may break off at any await, also by the end of the process: `settle` begins with looking how things stand.
 
 mod begin;
+mod beside;
 mod fault;
+mod filling;
 mod members;
 mod progress;
 mod room;
@@ -17,12 +19,7 @@ mod running;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use backends::{
-    Stores,
-    fill::{fill, lacking},
-    model_registry::ModelRegistry,
-    projection::Projection,
-};
+use backends::{Stores, model_registry::ModelRegistry, projection::Projection};
 use embedding::{Embedder, source};
 use ingestapi::model::{Chosen, ModelControl};
 use jiff::Timestamp;
@@ -39,21 +36,25 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::{begin::begin, members::hide_credentials};
-use self::{fault::ChangeFault, progress::Progress, running::Running};
+pub(super) use self::{
+    begin::begin,
+    beside::{identify_beside, join_beside, open_beside, watch_beside},
+    members::hide_credentials,
+};
+pub(crate) use self::{
+    beside::{fill_beside, remove},
+    fault::ChangeFault,
+};
+use self::{
+    filling::{Filling, Seen},
+    progress::Progress,
+    running::Running,
+};
 use super::services;
 
-/// Between two looks at how far the new collection is.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long the worker of the current model is kept waiting at most for the last images to arrive in the other collection.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const COMPARE_EVERY: Duration = Duration::from_millis(50);
-/// Images that may still be lacking when that is begun.
-const NEARLY: u64 = 32;
-/// A fill that brings no image nearer for so long is begun anew.
-const NO_PROGRESS: Duration = Duration::from_secs(10);
-/// Such fills in a row, after which what is lacking will not come.
-const MAX_VAIN_FILLS: u32 = 3;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
 /// Models asked for that nobody has looked at yet.
@@ -78,13 +79,6 @@ struct Models {
     status: watch::Sender<ModelStatus>,
     broken: mpsc::Sender<JoinError>,
     retry: Duration,
-}
-
-/// By their numbers, what the next collection has and what it lacks of the current one.
-#[derive(Default)]
-struct Seen {
-    indexed: u64,
-    lacking: u64,
 }
 
 impl Changer {
@@ -190,65 +184,39 @@ impl Models {
             return Ok(());
         }
         self.start_workers()?;
-        let (mut progress, mut vain_fills) = (Progress::new(), 0);
-        loop {
-            if self.look(&mut progress).await?.lacking <= NEARLY && self.is_caught_up().await? {
-                return self.switch().await;
-            }
-            let is_nearer = self.fill(&mut progress).await?;
-            vain_fills = if is_nearer { 0 } else { vain_fills + 1 };
-            if vain_fills == MAX_VAIN_FILLS {
-                return Err(ChangeFault::LeftOut { images: self.look(&mut progress).await?.lacking });
-            }
+        let Some(mut filling) = self.filling() else { return Ok(()) };
+        let mut tell = self.progress();
+        while !(filling.is_near(&mut tell).await? && self.is_caught_up(&filling).await?) {
+            filling.fill(&mut tell).await?;
         }
+        self.switch().await
     }
 
-    /// Fills the next collection until nothing more comes; false when that brought no image nearer.
-    async fn fill(&self, progress: &mut Progress) -> Result<bool, ChangeFault> {
-        let Some(next) = &self.next else { return Ok(true) };
+    fn filling(&self) -> Option<Filling> {
         let stray_after = Duration::from_secs(self.config.ingestapi.stray_after_s);
-        let (first, mut last, mut moved) = (next.collection.count(None).await?, 0, Instant::now());
-        let mut is_listed = false;
-        let mut listing = std::pin::pin!(fill(&self.stores, &next.collection, stray_after));
-        loop {
-            tokio::select! {
-                listed = &mut listing, if !is_listed => {
-                    listed?;
-                    is_listed = true;
-                }
-                () = sleep(LOOK_EVERY) => {}
-            }
-            let Seen { indexed, lacking } = self.look(progress).await?;
-            if indexed != last {
-                (last, moved) = (indexed, Instant::now());
-            }
-            if is_listed && (lacking <= NEARLY || moved.elapsed() > NO_PROGRESS) {
-                return Ok(last > first);
-            }
-        }
+        let (current, next) = (self.current.collection.clone(), self.next.as_ref()?.collection.clone());
+        Some(Filling::new(self.stores.clone(), current, next, stray_after))
     }
 
-    /// Looks how far the change is, and tells it.
-    async fn look(&self, progress: &mut Progress) -> Result<Seen, ChangeFault> {
-        let Some(next) = &self.next else { return Ok(Seen::default()) };
-        let images = self.current.collection.count(None).await?;
-        let indexed = next.collection.count(None).await?;
-        let change = progress.told(self.registry.wanted.clone(), indexed, images);
-        self.tell(|status| status.change = Some(change));
-        metrics::stock::set_model_change(Some((indexed, images)));
-        Ok(Seen { indexed, lacking: images.saturating_sub(indexed) })
+    /// Tells everybody who asks how far the change is.
+    fn progress(&self) -> impl FnMut(Seen) + use<> {
+        let (status, wanted) = (self.status.clone(), self.registry.wanted.clone());
+        let mut progress = Progress::new();
+        move |seen| {
+            let change = progress.told(wanted.clone(), seen);
+            metrics::stock::set_model_change(Some((seen.indexed, seen.images)));
+            members::tell(&status, |status| status.change = Some(change));
+        }
     }
 
     /// Whether the next collection holds all that the current one does. Then nothing is indexed by the current model's worker,
     /// which pauses: whoever was told that an image can be found finds it in either.
-    async fn is_caught_up(&mut self) -> Result<bool, ChangeFault> {
+    async fn is_caught_up(&mut self, filling: &Filling) -> Result<bool, ChangeFault> {
         self.show(ChangePhase::Switching, None);
         self.current.stop().await;
         let paused = Instant::now();
         while paused.elapsed() < LONGEST_PAUSE {
-            let Some(next) = &self.next else { return Ok(false) };
-            let (current, next) = (self.current.collection.as_ref(), next.collection.as_ref());
-            if lacking(current, next).await? == 0 {
+            if filling.has_all().await? {
                 return Ok(true);
             }
             sleep(COMPARE_EVERY).await;

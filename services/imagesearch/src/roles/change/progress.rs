@@ -6,6 +6,8 @@ use embedding::source;
 use shared::model::{ChangePhase, ModelChange, ModelChoice, ModelStatus};
 use tokio::time::Instant;
 
+use super::filling::Seen;
+
 /// The rate is that of the last while: uploads and searches change what is left of the machine.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -21,9 +23,10 @@ impl Progress {
         Self { begin: None, middle: None }
     }
 
-    pub(super) fn told(&mut self, to: ModelChoice, indexed: u64, images: u64) -> ModelChange {
+    pub(super) fn told(&mut self, to: ModelChoice, seen: Seen) -> ModelChange {
+        let Seen { indexed, images } = seen;
         let rate = self.rate(Instant::now(), indexed);
-        let lacking = images.saturating_sub(indexed);
+        let lacking = seen.lacking();
         let indexed = indexed.min(images);
         ModelChange {
             to,

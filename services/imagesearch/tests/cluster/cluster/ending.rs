@@ -21,6 +21,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// The exit code of one that ends by itself.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// The exit code of one that was told to end: it has as long as a pod has.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let started = Instant::now();

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::Config;
 
+use shared::{
+    Job, ModelFingerprint,
+    config::Jetstream,
+    model::{FillProgress, KnownModel, ModelChoice},
+};
+
 use super::open;
 use crate::queue::{
     JobQueue, QueueError,
@@ -87,4 +93,52 @@ async fn a_consumer_of_another_kind_is_refused_with_what_to_do_and_leaves_the_jo
     let context = &queue.inner.connection.context;
     context.delete_consumer_from_stream(model().0, queue.inner.names.jobs()).await.unwrap();
     lease_one(&queue, LONG).await;
+}
+
+#[tokio::test]
+async fn a_model_that_goes_takes_its_consumer_along_and_leaves_its_jobs() {
+    let queue = open(&namespace().await).await;
+    let leaving = ModelFingerprint("fedcba9876543210".into());
+    let job = Job { model: leaving.clone(), ..stored(1) };
+    queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    queue.enqueue(&[stored(2)]).await.unwrap();
+    queue.inner.consumers.ensure(&leaving).await.unwrap();
+    queue.inner.consumers.ensure(&model()).await.unwrap();
+    queue.adopt(&model()).await.unwrap();
+    queue.adopt(&model()).await.unwrap();
+    let left = queue.inner.connection.request::<serde_json::Value>(
+        "list the consumers",
+        format!("CONSUMER.NAMES.{}", queue.inner.names.jobs()),
+        &(),
+    );
+    assert_eq!(left.await.unwrap()["consumers"], serde_json::json!([model().0]));
+    let leases = queue.lease(&model(), 2, LONG, LONG).await.unwrap();
+    let done: Vec<_> = leases.into_iter().map(|lease| lease.job.task_id).collect();
+    assert!(done.contains(&job.task_id) && done.len() == 2);
+}
+
+#[tokio::test]
+async fn the_newest_of_what_is_told_of_a_model_is_in_its_bucket() {
+    let config = namespace().await;
+    let queue = open(&config).await;
+    let known = |source: &str| KnownModel {
+        choice: ModelChoice { source: source.into(), sha256: None },
+        fingerprint: model(),
+        dimension: 4,
+    };
+    let mut told = FillProgress {
+        model: known("./larger"),
+        beside: known("bundled"),
+        indexed: 1,
+        images: 10,
+        seconds_left: Some(9),
+    };
+    for indexed in 1..=10 {
+        told.indexed = indexed;
+        queue.tell_fill(&told).await.unwrap();
+    }
+    let bucket = Jetstream::models_bucket(&config.name);
+    let bucket = queue.inner.connection.context.get_key_value(bucket).await.unwrap();
+    let found = bucket.get(FillProgress::KEY).await.unwrap().unwrap();
+    assert_eq!(serde_json::from_slice::<FillProgress>(&found).unwrap(), told);
 }

@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     self,
+    consumer::pull,
+    kv,
     stream::{Config, RetentionPolicy},
 };
 use futures::StreamExt;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::{api::apps::v1::Deployment, jiff::Timestamp};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use operator::{
-    autoscaler::{Autoscaler, FIELD_MANAGER, Login, Nats, Scaling, Settings, StackRef, Target},
+    autoscaler::{Autoscaler, Beside, FIELD_MANAGER, Login, Nats, Scaling, Settings, StackRef, Target},
     crd::AutoscalingMode,
 };
 use serde_json::json;
 use servers::Server;
-use shared::telemetry::Metrics;
+use shared::{config::Jetstream, model::FillProgress, telemetry::Metrics};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -66,6 +68,7 @@ impl World {
             },
             nats: Nats { servers: vec![server.url()], login: Login::Anonymous, ca: None, certificate: None },
             stream: "photos-jobs".into(),
+            beside: None,
             hold: None,
         };
         let autoscaler = Autoscaler::new(client, leading.subscribe(), &metrics);
@@ -277,6 +280,37 @@ async fn nothing_is_scaled_while_the_queue_cannot_be_read_or_a_store_is_away() {
     world.is_held("DeploymentMissing").await;
     world.deployments.create(&PostParams::default(), &deployment(&world.target.deployment, 1)).await.unwrap();
     world.reaches(5).await;
+}
+
+/// Whoever scales the workers.
+#[tokio::test]
+#[ignore = "needs a Kubernetes API server; make test-cluster"]
+async fn jobs_of_a_second_model_scale_nobody_and_how_far_it_is_is_told() {
+    let mut world = World::start(AutoscalingMode::Lag, 1).await;
+    world.upload(30).await;
+    world.reaches(3).await;
+    let stream = world.queue.get_stream("photos-jobs").await.unwrap();
+    let config = pull::Config { durable_name: Some("model".into()), ..pull::Config::default() };
+    stream.create_consumer(config).await.unwrap();
+    let bucket = Jetstream::models_bucket("photos");
+    let beside = Beside {
+        source: "larger".into(),
+        fingerprint: Some("model".into()),
+        bucket: bucket.clone(),
+        filled_since: Some(Timestamp::UNIX_EPOCH),
+    };
+    world.set(|target| target.beside = Some(beside));
+    world.reaches(0).await;
+
+    let config = kv::Config { bucket, ..kv::Config::default() };
+    let bucket = world.queue.create_key_value(config).await.unwrap();
+    let model = |source: &str| json!({ "source": source, "fingerprint": "model", "dimension": 4 });
+    for (mode, indexed) in [(AutoscalingMode::Lag, 10), (AutoscalingMode::External, 50), (AutoscalingMode::Fixed, 70)] {
+        world.set(|target| target.settings.mode = mode);
+        let told = json!({ "model": model("larger"), "beside": model("bundled"), "indexed": indexed, "images": 100 });
+        bucket.put(FillProgress::KEY, told.to_string().into()).await.unwrap();
+        world.says(|scaling| scaling.progress.as_ref().is_some_and(|progress| progress.indexed == indexed)).await;
+    }
 }
 
 #[tokio::test]

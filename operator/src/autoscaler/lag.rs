@@ -1,6 +1,6 @@
 //! How many jobs wait, asked of JetStream itself: the leader of the stream of jobs counts them, its consumers know which of
 //! them a worker has. A job leaves the stream when it is finished, so one that is being worked on, or that waits for another
-//! try, still counts.
+//! try, still counts. Jobs of a second model don't: other workers have them.
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use shared::config::Secret;
 use tokio::time::timeout;
 use tracing::debug;
+
+use super::{Beside, Progress, fill};
 
 /// How long one reading may take, connecting included.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(2);
@@ -101,12 +103,28 @@ pub enum LagError {
 pub struct LagReader {
     nats: Nats,
     stream: String,
+    beside: Option<Beside>,
+    progress: Option<Progress>,
     context: Option<Context>,
 }
 
 impl LagReader {
     pub fn new(nats: Nats, stream: String) -> Self {
-        Self { nats, stream, context: None }
+        Self { nats, stream, beside: None, progress: None, context: None }
+    }
+
+    /// From now on, jobs of this model don't count, and it is asked how far it is.
+    pub fn set_beside(&mut self, beside: Option<Beside>) {
+        let fill = |beside: &Option<Beside>| beside.as_ref().map(|beside| (beside.source.clone(), beside.filled_since));
+        if fill(&beside) != fill(&self.beside) {
+            self.progress = None;
+        }
+        self.beside = beside;
+    }
+
+    /// What was told last of the model beside.
+    pub fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
     }
 
     /// A stream that isn't there has no jobs: nobody has uploaded yet. Everything else that is not an answer is an error.
@@ -122,20 +140,33 @@ impl LagReader {
 
     async fn ask(&mut self) -> Result<Lag, LagError> {
         let context = self.connected().await?;
+        let told = async {
+            match &self.beside {
+                Some(beside) => fill::ask(&context, beside).await,
+                None => None,
+            }
+        };
+        let (lag, told) = futures::join!(self.count(&context), told);
+        self.progress = told.or_else(|| self.progress.take());
+        lag
+    }
+
+    async fn count(&self, context: &Context) -> Result<Lag, LagError> {
         let stream = format!("STREAM.INFO.{}", self.stream);
         let consumers = format!("CONSUMER.LIST.{}", self.stream);
         let (stream, consumers) =
-            futures::try_join!(self.request::<StreamInfo>(&context, stream), self.request(&context, consumers))?;
+            futures::try_join!(self.request::<StreamInfo>(context, stream), self.request(context, consumers))?;
         let Some(StreamInfo { state }) = stream else { return Ok(Lag::default()) };
         // One for each model: there are never more than an answer holds.
         let ConsumerList { consumers } = consumers.unwrap_or_default();
-        let consumers = consumers.unwrap_or_default();
-        let in_flight = consumers.iter().map(|consumer| consumer.num_ack_pending).sum::<u64>().min(state.messages);
-        Ok(Lag {
-            pending: state.messages - in_flight,
-            in_flight,
-            oldest_since: (state.messages > 0).then_some(state.first_ts),
-        })
+        let beside = self.beside.as_ref().and_then(|beside| beside.fingerprint.as_ref());
+        let (others, ours): (Vec<_>, Vec<_>) =
+            consumers.unwrap_or_default().into_iter().partition(|consumer| Some(&consumer.name) == beside);
+        let of_others: u64 = others.iter().map(|consumer| consumer.num_pending + consumer.num_ack_pending).sum();
+        let jobs = state.messages.saturating_sub(of_others);
+        // The first of the stream may be of either.
+        let in_flight = ours.iter().map(|consumer| consumer.num_ack_pending).sum::<u64>().min(jobs);
+        Ok(Lag { pending: jobs - in_flight, in_flight, oldest_since: (jobs > 0).then_some(state.first_ts) })
     }
 
     /// None when there is no such stream.
@@ -248,5 +279,7 @@ struct ConsumerList {
 
 #[derive(Deserialize)]
 struct Consumer {
+    name: String,
+    num_pending: u64,
     num_ack_pending: u64,
 }

@@ -2,6 +2,7 @@
 //! what is to be said of them (`status`); in between, one loop a stack looks every two seconds, on the leader alone.
 
 mod decide;
+mod fill;
 mod lag;
 mod metrics;
 mod run;
@@ -23,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::metrics::definitions as metric_definitions;
 pub use self::{
+    fill::{Beside, Known, Progress},
     lag::{Lag, LagError, LagReader, Login, Nats},
     status::{Backlog, Scaling},
 };
@@ -56,6 +58,8 @@ pub struct Target {
     pub nats: Nats,
     /// The stream of jobs: `shared::config::Jetstream::jobs_stream`.
     pub stream: String,
+    /// A second model, whose jobs are no load of these workers.
+    pub beside: Option<Beside>,
     /// A sentence that says which store is not ready. Retries then only look like load, so nothing is scaled.
     pub hold: Option<String>,
 }

@@ -87,7 +87,8 @@ async fn lost(leading: &mut watch::Receiver<bool>) {
 
 impl<'a> Session<'a> {
     fn new(inner: &'a Inner, stack: &'a StackRef, target: Target) -> Self {
-        let reader = LagReader::new(target.nats.clone(), target.stream.clone());
+        let mut reader = LagReader::new(target.nats.clone(), target.stream.clone());
+        reader.set_beside(target.beside.clone());
         Self { inner, stack, target, reader, state: State::default(), last: None, trouble: None }
     }
 
@@ -95,6 +96,7 @@ impl<'a> Session<'a> {
         if (&target.nats, &target.stream) != (&self.target.nats, &self.target.stream) {
             self.reader = LagReader::new(target.nats.clone(), target.stream.clone());
         }
+        self.reader.set_beside(target.beside.clone());
         if target.deployment != self.target.deployment || target.settings.mode != self.target.settings.mode {
             self.state = State::default();
         }
@@ -119,7 +121,8 @@ impl<'a> Session<'a> {
         };
         self.log(&active);
         let backlog = self.last.map(Into::into);
-        let scaling = Scaling { mode: self.target.settings.mode, backlog, desired, active };
+        let progress = self.reader.progress().cloned();
+        let scaling = Scaling { mode: self.target.settings.mode, backlog, progress, desired, active };
         self.inner.report(self.stack, read.as_ref(), scaling);
     }
 

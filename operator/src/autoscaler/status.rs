@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Hold, Lag};
+use super::{Hold, Lag, Progress};
 use crate::crd::AutoscalingMode;
 
 /// Numbers that only move are said again no sooner than this.
@@ -17,6 +17,8 @@ pub struct Scaling {
     pub mode: AutoscalingMode,
     /// What was read last; none before the first reading.
     pub backlog: Option<Backlog>,
+    /// What was told last of a second model.
+    pub progress: Option<Progress>,
     /// Workers that there should be; none when somebody else says.
     pub desired: Option<i32>,
     /// Whether the lag is known and acted on. With a mode other than `Lag`, whether it is known.
@@ -88,7 +90,13 @@ mod tests {
 
     fn scaling(pending: u64) -> Scaling {
         let lag = Lag { pending, in_flight: 0, oldest_since: None };
-        Scaling { mode: AutoscalingMode::Lag, backlog: Some(lag.into()), desired: Some(1), active: Ok(()) }
+        Scaling {
+            mode: AutoscalingMode::Lag,
+            backlog: Some(lag.into()),
+            progress: None,
+            desired: Some(1),
+            active: Ok(()),
+        }
     }
 
     fn held(reason: &'static str, message: &str) -> Scaling {

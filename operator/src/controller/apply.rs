@@ -23,7 +23,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    build::{Children, HttpObjects, Roles, ServerObjects, WorkerObjects},
+    build::{Beside, Children, HttpObjects, Roles, ServerObjects, WorkerObjects},
     error::ReconcileError,
     fetch::Observed,
     kinds,
@@ -132,6 +132,7 @@ pub(crate) fn in_order(children: Children) -> Vec<Child> {
         index,
         fetch_model,
         roles,
+        beside,
         cdnapi,
         frontend,
         repair,
@@ -154,10 +155,13 @@ pub(crate) fn in_order(children: Children) -> Vec<Child> {
     all.extend(fetch_model.as_ref().and_then(child));
     if let Some(Roles { ingestapi, ingestworker, searchapi }) = roles {
         all.extend(http(&ingestapi));
-        let WorkerObjects { deployment, disruption_budget } = ingestworker;
-        all.extend(child(&deployment).into_iter().chain(child(&disruption_budget)));
+        all.extend(workers(&ingestworker));
         all.extend(http(&searchapi));
     }
+    let Beside { ingestworker, fill, searchapi, remove } = beside;
+    all.extend(ingestworker.iter().flat_map(workers));
+    all.extend(searchapi.iter().flat_map(http));
+    all.extend([fill, remove].iter().flatten().filter_map(child));
     all.extend(http(&cdnapi));
     all.extend(http(&frontend));
     all.extend(repair.as_ref().and_then(child));
@@ -170,8 +174,14 @@ pub(crate) fn in_order(children: Children) -> Vec<Child> {
 
 fn http(objects: &HttpObjects) -> Vec<Child> {
     let HttpObjects { deployment, service, disruption_budget, autoscaler } = objects;
-    let all = [child(service), child(deployment), child(disruption_budget), autoscaler.as_ref().and_then(child)];
+    let service = service.as_ref().and_then(child);
+    let all = [service, child(deployment), child(disruption_budget), autoscaler.as_ref().and_then(child)];
     all.into_iter().flatten().collect()
+}
+
+fn workers(objects: &WorkerObjects) -> Vec<Child> {
+    let WorkerObjects { deployment, disruption_budget } = objects;
+    child(deployment).into_iter().chain(child(disruption_budget)).collect()
 }
 
 /// `None` can't happen: every kind of Kubernetes can be written and read as JSON.
@@ -222,14 +232,21 @@ async fn replace_spec(api: &Api<DynamicObject>, object: &DynamicObject) -> kube:
     api.patch(&name, &parameters, &Patch::Merge(&owners)).await.map(drop)
 }
 
-/// New workers begin with as few as there may be, not with the one that Kubernetes makes of an absent number; afterwards the
-/// autoscaler says how many there are.
+/// Where somebody else says how many pods there are, new ones don't begin with the one that Kubernetes makes of an absent number:
+/// workers with as few as there may be, the searchapi of another model with as many as that of the current one has.
 fn first_replicas(stack: &Stack, child: &Child, observed: &Observed) -> Option<i32> {
-    let name = stack.child(Component::IngestWorker);
+    let name = child.object.name_any();
     let scaling = &stack.ingestworker.scaling;
-    let is_new =
-        child.kind.kind == "Deployment" && child.object.name_any() == name && !observed.deployments.contains_key(&name);
-    (is_new && scaling.mode == AutoscalingMode::Lag).then_some(scaling.min)
+    if child.kind.kind != "Deployment" || observed.deployments.contains_key(&name) {
+        return None;
+    }
+    if name == stack.child(stack.ingestworker_in_use()) {
+        return (scaling.mode == AutoscalingMode::Lag).then_some(scaling.min);
+    }
+    let is_by_load = child.object.data["spec"]["replicas"].is_null();
+    let is_next_searchapi = is_by_load && name == stack.child(stack.searchapi_beside());
+    let current = observed.deployments.get(&stack.child(stack.searchapi_in_use())).filter(|_| is_next_searchapi);
+    current.and_then(|current| current.spec.replicas)
 }
 
 /// A field that only we have set goes when we no longer set it, and `replicas` would be 1 for a moment. So whoever says from
@@ -274,7 +291,7 @@ async fn grow_volumes(stack: &Stack, client: &Client, outcome: &mut Outcome) {
     }
 }
 
-/// Removes children that nobody wants any more. While the model is being fetched, the roles that load it stay.
+/// Removes children that nobody wants any more. While the first model is being fetched, the roles that load it stay.
 async fn prune(stack: &Stack, wanted: &[Child], roles_stay: bool, client: &Client) -> Result<(), ReconcileError> {
     let kinds = pruned_kinds(stack).into_iter();
     let pruning: Vec<_> = kinds.map(|kind| prune_kind(stack, wanted, roles_stay, kind, client)).collect();
@@ -297,11 +314,11 @@ async fn prune_kind(
         Err(kube::Error::Api(error)) if error.is_not_found() => return Ok(()),
         Err(source) => return Err(failed(source)),
     };
-    let roles = Component::WITH_CONDITION.into_iter().filter(|component| component.loads_model());
     for object in found {
         let name = object.name_any();
-        let is_wanted = wanted.iter().any(|child| child.kind.kind == kind.kind && child.object.name_any() == name);
-        let loads_model = roles.clone().any(|role| role.label() == component_of(&object));
+        let is_wanted = wanted.iter().any(|child| child.kind.kind == kind.kind && child.object.name_any() == name)
+            || kind.kind == "Job" && stack.model.steps.kept_jobs.contains(&name);
+        let loads_model = Component::LOADING_MODEL.iter().any(|role| role.label() == component_of(&object));
         let waits = roles_stay && loads_model;
         // Secrets that are kept have no owner; others belong to a child of ours, as a CronJob's Jobs do.
         let ours = kind.kind == "Secret" || object.owner_references().iter().any(|owner| owner.uid == stack.owner.uid);

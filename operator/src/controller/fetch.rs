@@ -11,6 +11,7 @@ use k8s_openapi::{
         storage::v1::StorageClass,
     },
     apimachinery::pkg::apis::meta::v1::APIResourceList,
+    jiff::Timestamp,
 };
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::ApiResource};
 use serde::de::DeserializeOwned;
@@ -21,6 +22,8 @@ use crate::crd::{AuthType, ImageSearchStack, StoreType};
 /// Everything that decisions rest on.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
+    /// When it was looked.
+    pub(crate) now: Timestamp,
     /// The namespace is being deleted: nothing may be made in it.
     pub(crate) terminating: bool,
     /// Secrets of ours, and those that the spec names; by name.
@@ -66,6 +69,7 @@ pub(crate) async fn observed(
     )?;
     let storage_classes = if claims.is_empty() { BTreeMap::new() } else { storage_classes(client).await? };
     Ok(Observed {
+        now: Timestamp::now(),
         terminating,
         secrets,
         deployments,

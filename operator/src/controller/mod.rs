@@ -2,12 +2,14 @@
 
 mod apply;
 mod build;
+mod change;
 mod credentials;
 pub mod defaults;
 mod error;
 mod fetch;
 mod hash;
 mod kinds;
+mod model;
 mod names;
 mod progress;
 mod quantity;

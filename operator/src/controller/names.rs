@@ -5,12 +5,16 @@ use std::{collections::BTreeMap, fmt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use sha2::{Digest, Sha256};
 
+use super::hash;
+use crate::crd::{ModelChoice, Slot};
+
 /// A StatefulSet puts `-<ordinal>` and a revision of ten letters behind its name, a CronJob eleven digits: with more than
 /// this, the label that holds it would pass 63 letters.
 const LONGEST: usize = 52;
 const HASH_LETTERS: usize = 8;
 
-/// A part of a stack: a label of everything that belongs to it, and a condition of its own.
+/// A part of a stack: a label of everything that belongs to it, and a condition of its own. Of the roles that load a model and
+/// serve it there are two, one a slot: what belongs to them has a label each, so that their selectors never overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Component {
     /// What all parts share.
@@ -21,32 +25,59 @@ pub(crate) enum Component {
     Model,
     IngestApi,
     IngestWorker,
+    IngestWorkerB,
     SearchApi,
+    SearchApiB,
     CdnApi,
     Frontend,
     Check,
+    /// Fills the collection of another model, and removes it.
+    ModelChange,
 }
 
 impl Component {
-    /// Those that have a condition of their own, in the order in which they start.
-    pub(crate) const WITH_CONDITION: [Self; 8] = [
-        Self::ObjectStore,
-        Self::Queue,
-        Self::Index,
-        Self::IngestApi,
-        Self::IngestWorker,
-        Self::SearchApi,
-        Self::CdnApi,
-        Self::Frontend,
-    ];
+    /// Those whose pods load a model: they wait for the first one.
+    pub(crate) const LOADING_MODEL: [Self; 5] =
+        [Self::IngestApi, Self::IngestWorker, Self::IngestWorkerB, Self::SearchApi, Self::SearchApiB];
 
-    /// Whether its pods load the model: they aren't changed while another one is fetched.
     pub(crate) fn loads_model(self) -> bool {
-        matches!(self, Self::IngestApi | Self::IngestWorker | Self::SearchApi)
+        Self::LOADING_MODEL.contains(&self)
+    }
+
+    pub(crate) const fn ingestworker(slot: Slot) -> Self {
+        match slot {
+            Slot::A => Self::IngestWorker,
+            Slot::B => Self::IngestWorkerB,
+        }
+    }
+
+    pub(crate) const fn searchapi(slot: Slot) -> Self {
+        match slot {
+            Slot::A => Self::SearchApi,
+            Slot::B => Self::SearchApiB,
+        }
+    }
+
+    /// Of those that there may be one of in each slot, which one it is in.
+    pub(crate) const fn slot(self) -> Option<Slot> {
+        match self {
+            Self::IngestWorker | Self::SearchApi => Some(Slot::A),
+            Self::IngestWorkerB | Self::SearchApiB => Some(Slot::B),
+            _ => None,
+        }
+    }
+
+    /// What its container is called, and the subcommand that a role's runs: the same in either slot.
+    pub(crate) const fn program(self) -> &'static str {
+        match self {
+            Self::IngestWorkerB => Self::IngestWorker.label(),
+            Self::SearchApiB => Self::SearchApi.label(),
+            other => other.label(),
+        }
     }
 
     /// As a label, and at the end of names.
-    pub(crate) fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Stack => "stack",
             Self::ObjectStore => "objectstore",
@@ -55,10 +86,13 @@ impl Component {
             Self::Model => "model",
             Self::IngestApi => "ingestapi",
             Self::IngestWorker => "ingestworker",
+            Self::IngestWorkerB => "ingestworker-b",
             Self::SearchApi => "searchapi",
+            Self::SearchApiB => "searchapi-b",
             Self::CdnApi => "cdnapi",
             Self::Frontend => "frontend",
             Self::Check => "check",
+            Self::ModelChange => "modelchange",
         }
     }
 
@@ -71,11 +105,12 @@ impl Component {
             Self::Index => "IndexReady",
             Self::Model => "ModelReady",
             Self::IngestApi => "IngestApiReady",
-            Self::IngestWorker => "IngestWorkerReady",
-            Self::SearchApi => "SearchApiReady",
+            Self::IngestWorker | Self::IngestWorkerB => "IngestWorkerReady",
+            Self::SearchApi | Self::SearchApiB => "SearchApiReady",
             Self::CdnApi => "CdnApiReady",
             Self::Frontend => "FrontendReady",
             Self::Check => "CheckReady",
+            Self::ModelChange => "ModelChangeReady",
         }
     }
 }
@@ -98,6 +133,16 @@ pub(crate) const QUEUE_CREDENTIALS: &str = "queue-credentials";
 /// The Secret of an API key.
 pub(crate) fn key(name: &str) -> String {
     format!("key-{name}")
+}
+
+/// The Job that fills a model's collection.
+pub(crate) fn fill_job(stack: &str, model: &ModelChoice) -> String {
+    child(stack, &format!("fill-{}", &hash::of(model)[..HASH_LETTERS]))
+}
+
+/// The Job that removes a model's collection.
+pub(crate) fn remove_job(stack: &str, model: &ModelChoice) -> String {
+    child(stack, &format!("remove-{}", &hash::of(model)[..HASH_LETTERS]))
 }
 
 /// The name of a child: `<stack>-<suffix>`, cut and with a hash when it would be too long.

@@ -5,13 +5,13 @@ use k8s_openapi::api::{
     batch::v1::{Job, JobCondition},
 };
 
+use serde::Serialize;
+
 use super::{
-    fetch::Observed,
     hash,
     names::{self, Component},
-    stack::{Model, Repair},
+    stack::Repair,
 };
-use crate::crd;
 
 /// Which model a Deployment's pods load.
 pub(crate) const MODEL_ANNOTATION: &str = "imagesearch.dev/model";
@@ -76,25 +76,17 @@ pub(crate) fn deployment_waits_for(deployment: &Deployment, least: Option<i32>) 
 }
 
 /// The name of the Job that fetches this very model: another one when the store that kept it has lost it.
-pub(crate) fn model_job(stack: &str, wanted: &crd::Model, repair: Option<&Repair>) -> String {
+pub(crate) fn model_job(stack: &str, wanted: &impl Serialize, repair: Option<&Repair>) -> String {
     let object_store = format!("-{}-", names::child(stack, Component::ObjectStore.label()));
     let lost = repair.filter(|repair| repair.claims.iter().any(|claim| claim.contains(&object_store)));
     let hash = lost.map_or_else(|| hash::of(wanted), |repair| hash::of(&(wanted, &repair.job)));
     names::child(stack, &format!("model-{}", &hash[..8]))
 }
 
-/// Whether the model lies in the object store: its Job has ended well, or pods were made for it before, which the Job came
-/// before.
-pub(crate) fn model_is_stored(observed: &Observed, stack: &str, model: &Model) -> bool {
-    let job = observed.jobs.get(&model.job);
-    let loaded = observed.deployments.get(&names::child(stack, Component::SearchApi.label()));
-    job.is_some_and(has_succeeded) || loaded.is_some_and(|deployment| loads(deployment, &model.wanted))
-}
-
-/// Whether a Deployment's pods are made for this model.
-pub(crate) fn loads(deployment: &Deployment, model: &crd::Model) -> bool {
+/// Whether a Deployment's pods are made for the model of this mark.
+pub(crate) fn loads(deployment: &Deployment, mark: &str) -> bool {
     let annotations = deployment.spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
-    annotations.and_then(|annotations| annotations.get(MODEL_ANNOTATION)) == Some(&hash::of(model))
+    annotations.and_then(|annotations| annotations.get(MODEL_ANNOTATION)).is_some_and(|found| found == mark)
 }
 
 pub(crate) fn has_succeeded(job: &Job) -> bool {

@@ -20,12 +20,25 @@ pub(crate) fn failing_pod_of_job(pods: &[Pod], job: &str) -> Option<String> {
     failing(pods, JOB_LABEL, job)
 }
 
+/// The same of the last pod alone, of a Job that makes another one after each that fails.
+pub(crate) fn failing_last_pod_of_job(pods: &[Pod], job: &str) -> Option<String> {
+    newest_first(pods, JOB_LABEL, job).first().and_then(|pod| told(pod))
+}
+
 fn failing(pods: &[Pod], label: &str, value: &str) -> Option<String> {
+    newest_first(pods, label, value).into_iter().find_map(told)
+}
+
+/// The newest says most about what was changed last.
+fn newest_first<'a>(pods: &'a [Pod], label: &str, value: &str) -> Vec<&'a Pod> {
     let mut pods: Vec<&Pod> =
         pods.iter().filter(|pod| pod.labels().get(label).is_some_and(|found| found == value)).collect();
-    // The newest says most about what was changed last.
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.metadata.creation_timestamp.as_ref().map(|time| time.0)));
-    pods.into_iter().find_map(|pod| Some(format!("pod {}: {}", pod.name_any(), reason(pod)?)))
+    pods
+}
+
+fn told(pod: &Pod) -> Option<String> {
+    Some(format!("pod {}: {}", pod.name_any(), reason(pod)?))
 }
 
 fn reason(pod: &Pod) -> Option<String> {

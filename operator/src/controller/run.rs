@@ -13,6 +13,7 @@ use k8s_openapi::{
         networking::v1::{Ingress, NetworkPolicy},
         policy::v1::PodDisruptionBudget,
     },
+    jiff::Timestamp,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -40,18 +41,21 @@ use super::{
     kinds,
     names::{self, INSTANCE_LABEL},
     scaling,
+    stack::Stack,
     status::{self, Seen},
     validate,
 };
 use crate::{
     autoscaler::Autoscaler,
-    crd::{ImageSearchStack, PAUSED_ANNOTATION},
+    crd::{BesideState, ImageSearchStack},
     metrics::Metrics,
 };
 
 /// Everything is looked at again so often, whatever was heard: a watch that missed something is no reason for a stack to stay
 /// wrong.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
+/// The same while the model is changed.
+const LOOK_AT_CHANGE: Duration = Duration::from_secs(10);
 /// While something is waited for that no watch tells of: that somebody installs a kind, say.
 const LOOK_AGAIN_SOON: Duration = Duration::from_secs(30);
 /// One change comes as many: a Deployment, its pods, their states.
@@ -295,7 +299,7 @@ async fn reconcile(resource: &ImageSearchStack, context: &Context) -> Result<Act
         return Ok(Action::await_change());
     }
     let stack = validate::stack(resource, &observed, &context.defaults)?;
-    let paused = resource.annotations().get(PAUSED_ANNOTATION).is_some_and(|paused| paused == "true");
+    let paused = resource.is_paused();
     let outcome = match &stack {
         Ok(stack) if !paused => {
             let applying = apply::children(stack, build::children(stack), &observed, client);
@@ -329,9 +333,17 @@ async fn reconcile(resource: &ImageSearchStack, context: &Context) -> Result<Act
         .and_then(|failures| Some((failures.len(), failures.first()?)))
     {
         Some((failed, first)) => Err(ReconcileError::Children { failed, first: first.child.clone() }),
-        None if stack.is_err() => Ok(Action::requeue(LOOK_AGAIN_SOON)),
-        None => Ok(Action::requeue(LOOK_AGAIN)),
+        None => Ok(Action::requeue(stack.map_or(LOOK_AGAIN_SOON, |stack| look_again(&stack, observed.now)))),
     }
+}
+
+/// When something is to be done that no watch tells of.
+fn look_again(stack: &Stack, now: Timestamp) -> Duration {
+    let Some(beside) = &stack.model.plan.beside else { return LOOK_AGAIN };
+    let until = beside.until.as_ref().filter(|_| beside.state == BesideState::Kept);
+    let left = until.and_then(|until| Duration::try_from(until.0.duration_since(now)).ok());
+    // One whose time is over waits for something else.
+    left.filter(|left| !left.is_zero()).map_or(LOOK_AT_CHANGE, |left| left.clamp(FIRST_PAUSE, LOOK_AGAIN))
 }
 
 /// One of the steps that talk to the cluster.

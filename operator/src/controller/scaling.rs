@@ -5,24 +5,38 @@ use shared::config::{Jetstream, Secret};
 
 use super::{
     apply::Outcome,
-    build::{self, settings},
+    build,
     fetch::Observed,
-    names::Component,
+    names::{self, Component},
     progress,
     stack::{Queue, SecretSource, Stack},
 };
-use crate::autoscaler::{Login, Nats, Target};
+use crate::autoscaler::{Beside, Login, Nats, Target};
 
 /// Whose workers are scaled, by which queue, and what keeps them as they are.
 pub(crate) fn target(stack: &Stack, observed: &Observed, outcome: &Outcome) -> Target {
     Target {
         namespace: stack.namespace.clone(),
-        deployment: stack.child(Component::IngestWorker),
+        deployment: stack.child(stack.ingestworker_in_use()),
         settings: stack.ingestworker.scaling.clone(),
         nats: nats(&stack.queue),
         stream: Jetstream::jobs_stream(&stack.queue.name),
+        beside: beside(stack, observed),
         hold: hold(stack, observed, outcome),
     }
+}
+
+fn beside(stack: &Stack, observed: &Observed) -> Option<Beside> {
+    let plan = &stack.model.plan;
+    let (current, beside) = (&plan.current.as_ref()?.model, &plan.beside.as_ref()?.model);
+    let fill = observed.jobs.get(&names::fill_job(&stack.name, &beside.choice)).filter(|_| stack.model.is_building());
+    Some(Beside {
+        source: beside.choice.source.clone(),
+        // Two names of one model have their jobs in common.
+        fingerprint: beside.fingerprint.clone().filter(|_| beside.fingerprint != current.fingerprint),
+        bucket: Jetstream::models_bucket(&stack.queue.name),
+        filled_since: fill.and_then(|job| Some(job.metadata.creation_timestamp.as_ref()?.0)),
+    })
 }
 
 /// Jobs that are tried again since a store is down only look like load.
@@ -50,17 +64,24 @@ fn seems_away(stack: &Stack, store: Component, observed: &Observed, outcome: &Ou
     };
     let pods = |role| deployment(role).and_then(|deployment| deployment.status.as_ref()?.replicas).unwrap_or(0);
     let ready = |role| deployment(role).and_then(|deployment| deployment.status.as_ref()?.ready_replicas).unwrap_or(0);
-    let mut users = settings::ROLES.iter().map(|(role, _)| *role).filter(|role| watches(*role, store));
-    pods(Component::IngestWorker) > 0 && users.all(|role| ready(role) == 0)
+    let workers = stack.ingestworker_in_use();
+    let roles = [Component::IngestApi, workers, stack.searchapi_in_use(), Component::CdnApi];
+    pods(workers) > 0 && roles.into_iter().filter(|role| watches(*role, store)).all(|role| ready(role) == 0)
 }
 
 /// Whether a role's readiness depends on a store.
 fn watches(role: Component, store: Component) -> bool {
     match store {
         Component::ObjectStore => {
-            matches!(role, Component::IngestApi | Component::IngestWorker | Component::CdnApi)
+            matches!(
+                role,
+                Component::IngestApi | Component::IngestWorker | Component::IngestWorkerB | Component::CdnApi
+            )
         }
-        Component::Index => matches!(role, Component::IngestWorker | Component::SearchApi),
+        Component::Index => matches!(
+            role,
+            Component::IngestWorker | Component::IngestWorkerB | Component::SearchApi | Component::SearchApiB
+        ),
         _ => false,
     }
 }

@@ -6,14 +6,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::{
+    change::{Marks, Steps},
     credentials::Entries,
     defaults::Defaults,
+    model::Plan,
     names::{self, Component},
     volumes::VolumePlan,
 };
 use crate::{
     autoscaler,
-    crd::{self, Engine},
+    crd::{self, BesideState, Engine, ModelChoice, Slot},
 };
 
 /// What builders are given.
@@ -139,25 +141,76 @@ pub(crate) struct SecretSource {
     pub(crate) entries: Entries,
 }
 
-/// Which model the roles load.
+/// Which models the roles load, and the one that the spec wants.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
-    pub(crate) wanted: crd::Model,
+    pub(crate) wanted: ModelChoice,
     /// The token for the model hub.
     pub(crate) token: Option<(crd::SecretKeyRef, Entries)>,
     /// What is wished of the pod that fetches it.
     pub(crate) pod: crd::Pod,
     /// The Job that fetches it.
     pub(crate) job: String,
-    /// The model is in the object store: roles may start with it.
-    pub(crate) stored: bool,
+    /// The wanted model is in the object store.
+    pub(crate) is_stored: bool,
+    /// It can't be used: the Job that was to fill its collection has said why.
+    pub(crate) is_refused: bool,
+    /// Workers that fill the collection of another model.
+    pub(crate) reindex_workers: i32,
+    pub(crate) plan: Plan,
+    pub(crate) marks: Marks,
+    pub(crate) steps: Steps,
 }
 
 impl Model {
     /// Only such a model is fetched by a Job.
     pub(crate) fn is_fetched(&self) -> bool {
-        self.wanted.source != "bundled"
+        is_fetched(&self.wanted)
     }
+
+    /// Searches use the model of the spec.
+    pub(crate) fn is_current(&self) -> bool {
+        self.plan.searches_use(&self.wanted)
+    }
+
+    /// There is no model yet.
+    pub(crate) fn is_first(&self) -> bool {
+        self.plan.current.is_none()
+    }
+
+    /// What searches use: before there is a model, what they will.
+    pub(crate) fn current(&self) -> &ModelChoice {
+        self.plan.current.as_ref().map_or(&self.wanted, |current| &current.model.choice)
+    }
+
+    /// The second model while its collection is kept up to date, or its workers work.
+    pub(crate) fn beside(&self) -> Option<&ModelChoice> {
+        self.plan.beside.as_ref().map(|beside| &beside.model.choice)
+    }
+
+    /// Whether pods load the second model.
+    pub(crate) fn has_two(&self) -> bool {
+        self.plan.is_beside(BesideState::Building) || self.plan.is_beside(BesideState::Kept)
+    }
+
+    /// The collection of the wanted model is being built.
+    pub(crate) fn is_building(&self) -> bool {
+        self.plan.is_beside(BesideState::Building) && self.beside() == Some(&self.wanted)
+    }
+
+    /// Whether a role is one of those of the second model.
+    pub(crate) fn is_beside(&self, role: Component) -> bool {
+        role.slot().is_some_and(|slot| slot != self.plan.current_slot())
+    }
+
+    /// The Job that fills the wanted model's collection.
+    pub(crate) fn fill_job(&self, stack: &str) -> String {
+        names::fill_job(stack, &self.wanted)
+    }
+}
+
+pub(crate) fn is_fetched(model: &ModelChoice) -> bool {
+    model.source != "bundled"
 }
 
 /// A store has another volume than before: what it kept is gone, and the other stores still tell of it.
@@ -235,6 +288,47 @@ impl Stack {
     /// The name of a further child.
     pub(crate) fn child_named(&self, suffix: &str) -> String {
         names::child(&self.name, suffix)
+    }
+
+    /// The slots that have something in them.
+    pub(crate) fn slots(&self) -> Vec<Slot> {
+        let slot = self.model.plan.current_slot();
+        let beside = self.model.plan.beside.is_some();
+        [Slot::A, Slot::B].into_iter().filter(|found| *found == slot || beside).collect()
+    }
+
+    /// The searchapi that searches use.
+    pub(crate) fn searchapi_in_use(&self) -> Component {
+        Component::searchapi(self.model.plan.current_slot())
+    }
+
+    /// The workers of the model that searches use.
+    pub(crate) fn ingestworker_in_use(&self) -> Component {
+        Component::ingestworker(self.model.plan.current_slot())
+    }
+
+    /// The searchapi of the second model.
+    pub(crate) fn searchapi_beside(&self) -> Component {
+        Component::searchapi(self.model.plan.current_slot().other())
+    }
+
+    /// The workers of the second model.
+    pub(crate) fn ingestworker_beside(&self) -> Component {
+        Component::ingestworker(self.model.plan.current_slot().other())
+    }
+
+    /// The parts that have a condition of their own, in the order in which they start.
+    pub(crate) fn parts(&self) -> [Component; 8] {
+        [
+            Component::ObjectStore,
+            Component::Queue,
+            Component::Index,
+            Component::IngestApi,
+            self.ingestworker_in_use(),
+            self.searchapi_in_use(),
+            Component::CdnApi,
+            Component::Frontend,
+        ]
     }
 
     /// The stores that the operator runs.

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod events;
+mod model;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -33,10 +34,7 @@ use super::{
 };
 use crate::{
     autoscaler::Scaling,
-    crd::{
-        Condition, Endpoints, ImageSearchStack, ImageSearchStackStatus, IngestStatus, IngressType, ModelName,
-        ModelStatus,
-    },
+    crd::{Condition, Endpoints, ImageSearchStack, ImageSearchStackStatus, IngestStatus, IngressType},
 };
 
 /// Everything that a status follows from.
@@ -67,9 +65,9 @@ impl Seen<'_> {
         self.resource.metadata.generation
     }
 
-    /// The generation that everything was last brought to.
+    /// The generation that everything was last brought to. A change of the model may still go on.
     fn applied_generation(&self, before: &ImageSearchStackStatus) -> Option<i64> {
-        let is_whole = |stack: &Stack, outcome: &Outcome| stack.model.stored && outcome.failures.is_empty();
+        let is_whole = |stack: &Stack, outcome: &Outcome| !stack.model.is_first() && outcome.failures.is_empty();
         match (self.stack, self.outcome) {
             (Ok(stack), Some(outcome)) if is_whole(stack, outcome) => self.generation(),
             _ => before.applied_generation,
@@ -133,7 +131,7 @@ pub(crate) fn status(seen: &Seen<'_>, before: &ImageSearchStackStatus, now: Time
         conditions,
         endpoints: stack.map(endpoints).or_else(|| before.endpoints.clone()),
         ingest: ingest(seen, before).or_else(|| before.ingest.clone()),
-        model: stack.map(|stack| model(stack, seen, before)).or_else(|| before.model.clone()),
+        model: stack.map(|stack| model::status(stack, seen, before)).or_else(|| before.model.clone()),
         volumes: volumes(seen, before),
     }
 }
@@ -172,7 +170,7 @@ fn endpoints(stack: &Stack) -> Endpoints {
 /// What was read last stays while nothing is read: before the first look of a new process, and while the stack is paused.
 fn ingest(seen: &Seen<'_>, before: &ImageSearchStackStatus) -> Option<IngestStatus> {
     let stack = seen.stack.ok()?;
-    let deployment = seen.deployment(&stack.child(Component::IngestWorker));
+    let deployment = seen.deployment(&stack.child(stack.ingestworker_in_use()));
     let ready = deployment.and_then(|deployment| deployment.status.as_ref()?.ready_replicas).unwrap_or(0);
     let workers = format!("{ready}/{}", stack.ingestworker.scaling.max);
     let last = before.ingest.clone().unwrap_or_default();
@@ -189,16 +187,4 @@ fn ingest(seen: &Seen<'_>, before: &ImageSearchStackStatus) -> Option<IngestStat
         workers,
         oldest_job_since: backlog.oldest_job_since.map(Time),
     })
-}
-
-fn model(stack: &Stack, seen: &Seen<'_>, before: &ImageSearchStackStatus) -> ModelStatus {
-    let source = stack.model.wanted.source.clone();
-    let current = if parts::searches_with_model(stack, seen, before) {
-        Some(ModelName { source: source.clone() })
-    } else {
-        before.model.as_ref().and_then(|model| model.current.clone())
-    };
-    let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or(&source);
-    let summary = if stack.model.stored { name.to_owned() } else { format!("{name} (fetching)") };
-    ModelStatus { summary, current }
 }

@@ -1,6 +1,8 @@
 //! Every object that is built, from minimal YAML; and what must hold for all of them.
 #![allow(clippy::unwrap_used)]
 
+mod model;
+
 use std::sync::Arc;
 
 use clap::Parser;
@@ -91,11 +93,12 @@ pub(super) fn validated(spec: &str, observed: &Observed) -> Result<Stack, Vec<Fa
 }
 
 fn built(spec: &str) -> Vec<Value> {
-    let stack = validated(spec, &observed()).unwrap();
-    apply::in_order(build::children(&stack))
-        .into_iter()
-        .map(|child| serde_json::to_value(child.object).unwrap())
-        .collect()
+    objects(&validated(spec, &observed()).unwrap())
+}
+
+fn objects(stack: &Stack) -> Vec<Value> {
+    let children = apply::in_order(build::children(stack)).into_iter();
+    children.map(|child| serde_json::to_value(child.object).unwrap()).collect()
 }
 
 /// As YAML, by kind and name.
@@ -193,14 +196,14 @@ fn a_model_that_is_fetched() {
 fn another_node_for_the_fetch_makes_no_other_model() {
     let plain = "{model: {source: 'hf://org/model@1', tokenSecretRef: {name: hub, key: token}}}";
     let [one, other] = [FETCHED, plain].map(|spec| validated(spec, &observed()).unwrap().model);
-    assert_eq!((one.job, one.wanted), (other.job, other.wanted));
+    assert_eq!((one.job, one.marks), (other.job, other.marks));
 }
 
 /// Every pod of every form, with the name of what makes it.
 fn pods() -> Vec<(String, PodTemplateSpec)> {
     let specs = ["{}", PRODUCTION, SEAWEEDFS, FETCHED];
     let mut pods = Vec::new();
-    for object in specs.into_iter().flat_map(built) {
+    for object in specs.into_iter().flat_map(built).chain(model::objects_of_all()) {
         let name = format!("{} {}", object["kind"], object["metadata"]["name"]);
         let template = object.pointer("/spec/jobTemplate/spec/template").or_else(|| object.pointer("/spec/template"));
         if let Some(template) = template {
@@ -272,9 +275,11 @@ fn from_secrets(pod: &PodSpec) -> usize {
 
 #[test]
 fn what_the_roles_are_given_is_a_configuration_of_theirs() {
-    for spec in ["{}", PRODUCTION, SEAWEEDFS, "{auth: {type: None}}", "{observability: {logFilter: debug}}"] {
-        let objects = built(spec);
-        let config = objects.iter().find(|object| object["kind"] == "ConfigMap").unwrap();
+    let specs = ["{}", PRODUCTION, SEAWEEDFS, "{auth: {type: None}}", "{observability: {logFilter: debug}}"];
+    for config in specs.into_iter().flat_map(built).chain(model::objects_of_all()) {
+        if config["kind"] != "ConfigMap" {
+            continue;
+        }
         for (file, contents) in config["data"].as_object().unwrap() {
             let contents = contents.as_str().unwrap();
             let parsed: Config =

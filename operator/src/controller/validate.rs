@@ -1,23 +1,26 @@
 //! From what was written to what was meant. The API server has refused what schema and rules can refuse; here is what only
 //! the cluster knows (a Secret that is named and not there), and what a schema can't read.
 
+mod model;
 mod secrets;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use kube::{Resource, ResourceExt};
 use shared::telemetry::LogFilter;
 
 use super::{
+    change,
     credentials::{self, Entry},
     defaults::Defaults,
     error::ReconcileError,
     fetch::Observed,
+    model::Plan,
     names::{self, Component},
     progress, quantity,
     stack::{
-        Auth, HorizontalScale, HttpRole, Index, Key, ManagedObjectStore, ManagedQueue, Model, ObjectStore, Queue,
-        Repair, Replicas, Server, Stack, Tls, Worker, service_host,
+        Auth, HorizontalScale, HttpRole, Index, Key, ManagedObjectStore, ManagedQueue, ObjectStore, Queue, Repair,
+        Replicas, Server, Stack, Tls, Worker, service_host,
     },
     volumes,
 };
@@ -73,9 +76,11 @@ impl Reader<'_> {
         let (Some(namespace), Some(owner)) = (resource.namespace(), resource.controller_owner_ref(&())) else {
             return Err(ReconcileError::NoNamespace);
         };
+        let plan = Plan::of(resource.status.as_ref().and_then(|status| status.model.as_ref()));
+        let (model, facts) = self.model(&plan);
         let max_upload_bytes =
             spec.ingest_api.max_upload_size.as_deref().map(|size| self.bytes("spec.ingestApi.maxUploadSize", size));
-        let stack = Stack {
+        let mut stack = Stack {
             name: resource.name_any(),
             namespace,
             owner,
@@ -94,7 +99,7 @@ impl Reader<'_> {
             object_store: self.object_store()?,
             queue: self.queue()?,
             index: self.index(),
-            model: self.model(),
+            model,
             auth: self.auth()?,
             ingestapi: http_role(&spec.ingest_api.http),
             max_upload_bytes,
@@ -114,6 +119,7 @@ impl Reader<'_> {
             knows_pod_monitors: self.observed.knows_pod_monitors,
             knows_http_routes: self.observed.knows_http_routes,
         };
+        stack.model.steps = change::steps(&stack, &facts, &plan, self.observed);
         Ok(Some(stack))
     }
 
@@ -282,23 +288,6 @@ impl Reader<'_> {
         }
     }
 
-    fn model(&mut self) -> Model {
-        let mut wanted = self.resource.spec.model.clone();
-        // Another node for the pod that fetches it makes no other model.
-        let pod = wanted.fetch.take().unwrap_or_default();
-        let token = wanted.token_secret_ref.clone().and_then(|secret| {
-            let reference = crd::SecretRef { name: secret.name.clone() };
-            let source = self.secret("spec.model.tokenSecretRef", Some(&reference), &[&[secret.key.as_str()]])?;
-            Some((secret, source.entries))
-        });
-        let job = progress::model_job(&self.resource.name_any(), &wanted, self.repair().as_ref());
-        let mut model = Model { wanted, token, pod, job, stored: true };
-        if model.is_fetched() {
-            model.stored = progress::model_is_stored(self.observed, &self.resource.name_any(), &model);
-        }
-        model
-    }
-
     fn auth(&mut self) -> Result<Auth, ReconcileError> {
         let spec = &self.resource.spec.auth;
         let asks_for_keys = spec.r#type == crd::AuthType::ApiKeys;
@@ -319,10 +308,7 @@ impl Reader<'_> {
         let spec = &self.resource.spec.ingest_worker;
         let scaling = &spec.autoscaling;
         let field = "spec.ingestWorker.autoscaling.scaleDownDelay";
-        let scale_down_delay = quantity::duration(&scaling.scale_down_delay).unwrap_or_else(|| {
-            self.fault(field, format!("{:?} is not a time span such as 60s", scaling.scale_down_delay));
-            std::time::Duration::ZERO
-        });
+        let scale_down_delay = self.duration(field, &scaling.scale_down_delay, "60s");
         for network in spec.allow_networks.iter().filter(|network| !is_network(network)) {
             let message = format!("{network:?} is not a network such as 10.1.0.0/16 or fd00::/8");
             self.fault("spec.ingestWorker.allowNetworks", message);
@@ -353,6 +339,13 @@ impl Reader<'_> {
         quantity::bytes(text).filter(|bytes| *bytes > 0).unwrap_or_else(|| {
             self.fault(field, format!("{text:?} is not a size such as 50Mi"));
             0
+        })
+    }
+
+    fn duration(&mut self, field: &str, text: &str, example: &str) -> Duration {
+        quantity::duration(text).unwrap_or_else(|| {
+            self.fault(field, format!("{text:?} is not a time span such as {example}"));
+            Duration::ZERO
         })
     }
 

@@ -12,7 +12,7 @@ mod stores;
 mod tests;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
-use kube::{CustomResource, CustomResourceExt, KubeSchema};
+use kube::{CustomResource, CustomResourceExt, KubeSchema, ResourceExt};
 use serde::{Deserialize, Serialize};
 
 pub use model::{Model, SecretKeyRef, SecretRef};
@@ -25,7 +25,8 @@ pub use roles::{
     Resources, Toleration, TopologySpread, Variable,
 };
 pub use status::{
-    Condition, ConditionStatus, Endpoints, ImageSearchStackStatus, IngestStatus, ModelName, ModelStatus, condition,
+    BesideState, Condition, ConditionStatus, CurrentModel, Endpoints, ImageSearchStackStatus, IngestStatus, KnownModel,
+    ModelBeside, ModelChoice, ModelProgress, ModelStatus, Slot, condition,
 };
 pub use stores::{
     Addressing, Engine, ExternalIndex, ExternalObjectStore, ExternalQueue, Index, ManagedIndex, ManagedObjectStore,
@@ -125,6 +126,13 @@ pub struct ImageSearchStackSpec {
     /// same name takes them over.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+impl ImageSearchStack {
+    /// Whether everything of it is to be left as it is.
+    pub fn is_paused(&self) -> bool {
+        self.annotations().get(PAUSED_ANNOTATION).is_some_and(|paused| paused == "true")
+    }
 }
 
 /// The definition as it is installed: `spec` may be left out altogether.

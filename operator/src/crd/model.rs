@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Pod;
+use super::{Pod, duration_schema};
 
 /// The name of a Secret in the stack's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +54,16 @@ pub struct Model {
     /// The pod that fetches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetch: Option<Pod>,
+    /// How many workers bring the stored images into the collection of another model before searches use it. They are beside
+    /// those that index uploads.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 100))]
+    pub reindex_workers: i32,
+    /// After a change, how long the model of before is kept up to date, so that going back takes a moment; `0s` for not at all.
+    /// Every upload is embedded twice meanwhile.
+    #[serde(default = "one_hour")]
+    #[schemars(schema_with = "duration_schema")]
+    pub keep_previous: String,
 }
 
 fn checksums_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -66,8 +76,23 @@ fn bundled() -> String {
     "bundled".into()
 }
 
+const fn one() -> i32 {
+    1
+}
+
+fn one_hour() -> String {
+    "1h".into()
+}
+
 impl Default for Model {
     fn default() -> Self {
-        Self { source: bundled(), sha256: BTreeMap::new(), token_secret_ref: None, fetch: None }
+        Self {
+            source: bundled(),
+            sha256: BTreeMap::new(),
+            token_secret_ref: None,
+            fetch: None,
+            reindex_workers: one(),
+            keep_previous: one_hour(),
+        }
     }
 }

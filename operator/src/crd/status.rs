@@ -15,7 +15,7 @@ pub struct ImageSearchStackStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The generation of the spec that everything was last brought to. It stays behind while the stack is paused or the spec is
-    /// refused, while a model is fetched, and while a child can't be applied.
+    /// refused, while the first model is fetched, and while a child can't be applied. A change of the model goes on afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_generation: Option<i64>,
     /// How the stack is, as a whole and by component.
@@ -124,23 +124,113 @@ pub struct IngestStatus {
     pub oldest_job_since: Option<Time>,
 }
 
-/// Which model is used.
+/// Which model is used, and what becomes of it. The operator remembers by it how far a change is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelStatus {
-    /// The model in a few words.
+    /// The model in a few words: the one that is fetched or built, with how far that is, while there is one.
     pub summary: String,
     /// Searches are answered with this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub current: Option<ModelName>,
+    pub current: Option<CurrentModel>,
+    /// The model of the spec, while it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<KnownModel>,
+    /// A second model whose collection is there: the one that is built, or the one of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<ModelBeside>,
+    /// How far the collection that is built is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ModelProgress>,
 }
 
-/// A model.
+/// A model as the spec names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ModelName {
+pub struct ModelChoice {
     /// Where it came from.
     pub source: String,
+    /// SHA-256 of files of the model, by their path; or that of the archive, as `archive`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sha256: BTreeMap<String, String>,
+}
+
+/// A model, and what its collection and its jobs are called.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KnownModel {
+    #[serde(flatten)]
+    pub choice: ModelChoice,
+    /// What it is called in the stores; absent until it was heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+/// The model that searches use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CurrentModel {
+    #[serde(flatten)]
+    pub model: KnownModel,
+    /// Which searchapi and workers load it: with `B`, those whose names end in `-b`.
+    #[serde(default)]
+    pub slot: Slot,
+}
+
+/// One of the two places for a searchapi and its workers, so that there can be those of two models.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Slot {
+    #[default]
+    A,
+    B,
+}
+
+impl Slot {
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// The model whose collection is beside that of the one that searches use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelBeside {
+    #[serde(flatten)]
+    pub model: KnownModel,
+    /// `Building`: searches will use it. `Kept`: they did, and may again at once. `Leaving`: what it had is removed.
+    pub state: BesideState,
+    /// Until when it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_time_schema")]
+    pub until: Option<Time>,
+}
+
+/// What becomes of a second model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BesideState {
+    Building,
+    Kept,
+    Leaving,
+}
+
+/// How far a collection is that is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProgress {
+    /// Images that it has, rounded to two digits.
+    pub indexed: i64,
+    /// Images that it is to have.
+    pub images: i64,
+    /// The one of the other, in per cent; absent while there are no images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<i32>,
+    /// When it will have them all, as fast as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_time_schema")]
+    pub expected_at: Option<Time>,
 }
 
 /// Types of conditions that are not about one component.

@@ -7,6 +7,7 @@ mod crd;
 mod idle;
 mod installation;
 mod kills;
+mod model;
 mod operator;
 mod process;
 mod restart;

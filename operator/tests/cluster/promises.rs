@@ -23,7 +23,7 @@ pub(crate) fn photo(name: &str) -> Vec<u8> {
 }
 
 /// The same picture with other bytes: what follows the end of a JPEG is nobody's.
-fn again(bytes: &[u8], number: usize) -> Vec<u8> {
+pub(crate) fn again(bytes: &[u8], number: usize) -> Vec<u8> {
     [bytes, number.to_string().as_bytes()].concat()
 }
 
@@ -212,6 +212,12 @@ async fn d01_a_change_rolls_and_no_search_fails() {
     println!("{done} searches while the roles rolled, {failed} failed");
     assert!(done > 20, "only {done} searches while it rolled");
     assert_eq!(failed, 0, "of {done} searches");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make test-cluster"]
+async fn d02_another_model_takes_over_and_goes_and_no_search_fails() {
+    super::model::changes_under_load_and_goes_back().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,16 @@ impl Stack {
         .await
     }
 
+    /// Deletes an image until that is answered; one that is gone is deleted.
+    pub(crate) async fn delete(&self, id: &str) {
+        until("a delete is answered", async || {
+            let request = self.http.delete(self.url(&format!("/api/v1/ingest/images/{id}")));
+            let answer = request.bearer_auth(&self.key).send().await.ok()?;
+            matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_FOUND).then_some(())
+        })
+        .await;
+    }
+
     pub(crate) async fn search(&self, text: &str) -> reqwest::Result<reqwest::Response> {
         let request = self.http.get(self.url("/api/v1/image/search")).query(&[("text", text), ("limit", "5")]);
         request.bearer_auth(&self.key).send().await

@@ -89,7 +89,7 @@ export const search = board("search", "Search", "Searches, lists and documents o
   )
   .withPanel(
     graph("Requests at once", "Requests whose answer has not begun, and how many there may be in a process", [
-      [`max(imagesearch_limit_used{${OF_STACK},app_kubernetes_io_component=~"searchapi|up",resource="requests"})`, "busiest process"],
-      [`min(imagesearch_limit{${OF_STACK},app_kubernetes_io_component=~"searchapi|up",resource="requests"})`, "limit"],
+      [`max(imagesearch_limit_used{${OF_STACK},app_kubernetes_io_component=~"searchapi(-b)?|up",resource="requests"})`, "busiest process"],
+      [`min(imagesearch_limit{${OF_STACK},app_kubernetes_io_component=~"searchapi(-b)?|up",resource="requests"})`, "limit"],
     ]),
   );

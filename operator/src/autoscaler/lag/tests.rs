@@ -4,10 +4,12 @@
 use async_nats::jetstream::{
     self, AckKind,
     consumer::{PullConsumer, pull},
+    kv,
     stream::{Config, RetentionPolicy},
 };
 use futures::StreamExt;
 use servers::Server;
+use shared::{config::Jetstream, model::FillProgress};
 use tokio::time::Instant;
 
 use super::*;
@@ -82,6 +84,130 @@ async fn jobs_that_are_worked_on_or_wait_for_another_try_count() {
     let lag = reader.read().await.unwrap();
     assert_eq!(counts(lag), (11, 8));
     assert!(lag.oldest_since.unwrap() > since, "the oldest is done");
+}
+
+fn beside(source: &str, fingerprint: Option<&str>) -> Beside {
+    Beside {
+        source: source.into(),
+        fingerprint: fingerprint.map(str::to_owned),
+        bucket: Jetstream::models_bucket("photos"),
+        filled_since: Some(Timestamp::UNIX_EPOCH),
+    }
+}
+
+/// The bucket as `imagesearch model fill` makes it, with what that tells.
+async fn bucket(server: &Server, indexed: u64) -> kv::Store {
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let config = kv::Config { bucket: Jetstream::models_bucket("photos"), ..kv::Config::default() };
+    let bucket = context.create_key_value(config).await.unwrap();
+    let model = |source: &str, fingerprint: &str| serde_json::json!({ "source": source, "fingerprint": fingerprint, "dimension": 4 });
+    let told = serde_json::json!({
+        "model": model("larger", "other"), "beside": model("bundled", "one"),
+        "indexed": indexed, "images": 1000, "seconds_left": 30,
+    });
+    bucket.put(FillProgress::KEY, told.to_string().into()).await.unwrap();
+    bucket
+}
+
+#[tokio::test]
+async fn jobs_of_a_second_model_are_no_load() {
+    let server = servers::nats(&[]).await;
+    let mut reader = reader(&server, Login::Anonymous);
+    let stream = stream(&server, 21).await;
+    let (one, other) = (consumer(&stream, "one").await, consumer(&stream, "other").await);
+    let mut taken = Vec::new();
+    for (consumer, jobs) in [(&one, 2), (&other, 3)] {
+        let mut messages = consumer.fetch().max_messages(jobs).messages().await.unwrap();
+        while let Some(message) = messages.next().await {
+            taken.push(message.unwrap());
+        }
+    }
+    reader.set_beside(Some(beside("larger", None)));
+    assert_eq!(counts(reader.read().await.unwrap()), (16, 5), "nobody knows which are whose");
+    reader.set_beside(Some(beside("larger", Some("other"))));
+    assert_eq!(counts(reader.read().await.unwrap()), (9, 2));
+    reader.set_beside(Some(beside("bundled", Some("one"))));
+    assert_eq!(counts(reader.read().await.unwrap()), (7, 3));
+    reader.set_beside(Some(beside("larger", Some("one that has no jobs yet"))));
+    assert_eq!(counts(reader.read().await.unwrap()), (16, 5));
+    reader.set_beside(None);
+    assert_eq!(counts(reader.read().await.unwrap()), (16, 5));
+}
+
+#[tokio::test]
+async fn how_far_a_second_model_is_is_read_beside_the_lag() {
+    let server = servers::nats(&[]).await;
+    let mut reader = reader(&server, Login::Anonymous);
+    stream(&server, 4).await;
+    let told = async |reader: &mut LagReader| {
+        assert_eq!(reader.read().await.unwrap().total(), 4);
+        reader.progress().map(|progress| (progress.model.fingerprint.clone(), progress.indexed, progress.percent))
+    };
+    reader.set_beside(Some(beside("larger", None)));
+    assert_eq!(told(&mut reader).await, None, "there is no bucket");
+    let bucket = bucket(&server, 874).await;
+    let now = Timestamp::now().as_second();
+    assert_eq!(told(&mut reader).await, Some(("other".into(), 870, Some(87))));
+    let progress = reader.progress().unwrap();
+    assert_eq!((progress.current.source.as_str(), progress.current.fingerprint.as_str()), ("bundled", "one"));
+    let left = progress.expected_at.unwrap().as_second() - now;
+    assert!((25..=40).contains(&left), "{left}");
+
+    reader.set_beside(Some(beside("third", None)));
+    assert_eq!(told(&mut reader).await, None, "it is of another one");
+    reader.set_beside(Some(beside("larger", None)));
+    assert!(told(&mut reader).await.is_some());
+    for nonsense in ["nonsense", "", "{}"] {
+        bucket.put(FillProgress::KEY, nonsense.into()).await.unwrap();
+        assert!(told(&mut reader).await.is_some(), "what was told last stays");
+    }
+    bucket.delete(FillProgress::KEY).await.unwrap();
+    assert!(told(&mut reader).await.is_some());
+    reader.set_beside(Some(beside("larger", Some("other"))));
+    assert!(reader.progress().is_some(), "it is the same model");
+    reader.set_beside(None);
+    assert_eq!(told(&mut reader).await, None);
+}
+
+#[tokio::test]
+async fn what_was_told_of_an_earlier_fill_is_not_told_of_this_one() {
+    let server = servers::nats(&[]).await;
+    let mut reader = reader(&server, Login::Anonymous);
+    bucket(&server, 1000).await;
+    let later = Timestamp::now() + Duration::from_secs(1);
+    for (filled_since, is_told) in [(Some(Timestamp::UNIX_EPOCH), true), (Some(later), false), (None, false)] {
+        reader.set_beside(Some(Beside { filled_since, ..beside("larger", None) }));
+        reader.read().await.unwrap();
+        assert_eq!(reader.progress().is_some(), is_told, "{filled_since:?}");
+    }
+}
+
+/// A queue of somebody else's may have told the operator of its jobs alone.
+#[tokio::test]
+async fn whoever_may_not_ask_how_far_it_is_reads_the_lag_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("nats.conf");
+    let user = |name: &str, further: &str| {
+        let publish = format!("\"$JS.API.STREAM.INFO.>\", \"$JS.API.CONSUMER.LIST.>\"{further}");
+        let permissions = format!("{{publish: [{publish}], subscribe: \"_INBOX.>\"}}");
+        format!("{{user: {name}, password: open, permissions: {permissions}}}")
+    };
+    let users = [user("few", ""), user("more", ", \"$JS.API.STREAM.MSG.GET.KV_photos-models\"")].join(", ");
+    let all = "{user: all, password: open}";
+    std::fs::write(&config, format!("no_auth_user: all, authorization: {{users: [{users}, {all}]}}")).unwrap();
+    let server = servers::nats(&["-c", config.to_str().unwrap()]).await;
+    stream(&server, 4).await;
+    bucket(&server, 500).await;
+    for (name, is_told) in [("few", false), ("more", true)] {
+        let mut reader = reader(&server, Login::User { user: name.into(), password: Secret::new("open") });
+        reader.set_beside(Some(beside("larger", None)));
+        for _ in 0..2 {
+            let begun = Instant::now();
+            assert_eq!(reader.read().await.unwrap().total(), 4, "{name}");
+            assert!(begun.elapsed() < READ_TIMEOUT, "{name}: {:?}", begun.elapsed());
+            assert_eq!(reader.progress().is_some(), is_told, "{name}");
+        }
+    }
 }
 
 #[tokio::test]

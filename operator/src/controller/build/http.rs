@@ -32,7 +32,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct HttpObjects {
     pub(crate) deployment: Deployment,
-    pub(crate) service: Service,
+    /// Absent where requests come only after searches have moved there.
+    pub(crate) service: Option<Service>,
     pub(crate) disruption_budget: PodDisruptionBudget,
     pub(crate) autoscaler: Option<HorizontalPodAutoscaler>,
 }
@@ -58,9 +59,11 @@ pub(crate) fn role_template(
     resources: crd::Resources,
 ) -> PodTemplateSpec {
     let ports = port.map(|port| ("http", port)).into_iter().chain([("admin", ADMIN_PORT)]).collect();
+    let marks = &stack.model.marks;
+    let mark = if stack.model.is_beside(component) { &marks.beside } else { &marks.current };
     let annotations = [
         (pod::CONFIG_ANNOTATION.to_owned(), settings::hash(stack, component)),
-        (MODEL_ANNOTATION.to_owned(), crate::controller::hash::of(&stack.model.wanted)),
+        (MODEL_ANNOTATION.to_owned(), mark.clone()),
     ];
     pod::template(
         stack,
@@ -68,7 +71,7 @@ pub(crate) fn role_template(
             component,
             image: stack.image.clone(),
             command: None,
-            args: settings::arguments(&[component.label()], component),
+            args: settings::arguments(&[component.program()], component),
             env: settings::variables(stack, component),
             ports,
             mounts: settings::mounts(stack, component),
@@ -103,7 +106,7 @@ pub(crate) fn objects(
     };
     HttpObjects {
         deployment: deployment(stack, component, replicas, template),
-        service: service(stack, component, &[("http", port)]),
+        service: Some(service(stack, component, &[("http", port)])),
         disruption_budget: disruption_budget(stack, component),
         autoscaler,
     }

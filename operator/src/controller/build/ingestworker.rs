@@ -15,14 +15,24 @@ pub(crate) struct WorkerObjects {
     pub(crate) disruption_budget: PodDisruptionBudget,
 }
 
+/// Those of the model that searches use.
 pub(crate) fn build(stack: &Stack) -> WorkerObjects {
-    let worker = &stack.ingestworker;
-    let resources = pod::resources("250m", "512Mi", "3Gi");
-    let template = http::role_template(stack, Component::IngestWorker, None, &worker.pod, resources);
+    let scaling = &stack.ingestworker.scaling;
     // Whoever scales them says how many there are.
-    let replicas = (worker.scaling.mode == AutoscalingMode::Fixed).then_some(worker.scaling.max);
+    let replicas = (scaling.mode == AutoscalingMode::Fixed).then_some(scaling.max);
+    of(stack, stack.ingestworker_in_use(), replicas)
+}
+
+/// Those of the second model: always as many.
+pub(crate) fn beside(stack: &Stack) -> WorkerObjects {
+    of(stack, stack.ingestworker_beside(), Some(stack.model.reindex_workers))
+}
+
+fn of(stack: &Stack, component: Component, replicas: Option<i32>) -> WorkerObjects {
+    let resources = pod::resources("250m", "512Mi", "3Gi");
+    let template = http::role_template(stack, component, None, &stack.ingestworker.pod, resources);
     WorkerObjects {
-        deployment: http::deployment(stack, Component::IngestWorker, replicas, template),
-        disruption_budget: http::disruption_budget(stack, Component::IngestWorker),
+        deployment: http::deployment(stack, component, replicas, template),
+        disruption_budget: http::disruption_budget(stack, component),
     }
 }

@@ -32,10 +32,12 @@ pub(crate) use self::{
     ingestapi::PORT as INGESTAPI_PORT,
     ingestworker::WorkerObjects,
     nats::OPERATOR_USER,
+    pod::CONFIG_ANNOTATION,
     searchapi::PORT as SEARCHAPI_PORT,
     server::{ServerObjects, VOLUME},
 };
 use super::{names::Component, stack::Stack};
+use crate::crd::BesideState;
 
 /// Everything that should exist.
 #[derive(Debug, Clone)]
@@ -48,8 +50,9 @@ pub(crate) struct Children {
     pub(crate) queue: Option<ServerObjects>,
     pub(crate) index: Option<ServerObjects>,
     pub(crate) fetch_model: Option<Job>,
-    /// Absent while the model is being fetched: what runs then stays as it is.
+    /// Absent while the first model is being fetched: what runs then stays as it is.
     pub(crate) roles: Option<Roles>,
+    pub(crate) beside: Beside,
     pub(crate) cdnapi: HttpObjects,
     pub(crate) frontend: HttpObjects,
     pub(crate) repair: Option<Job>,
@@ -67,6 +70,16 @@ pub(crate) struct Roles {
     pub(crate) searchapi: HttpObjects,
 }
 
+/// The second model, as far as it has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Beside {
+    pub(crate) ingestworker: Option<WorkerObjects>,
+    pub(crate) fill: Option<Job>,
+    /// Searches may come when its collection is filled.
+    pub(crate) searchapi: Option<HttpObjects>,
+    pub(crate) remove: Option<Job>,
+}
+
 /// Builds them all.
 pub(crate) fn children(stack: &Stack) -> Children {
     Children {
@@ -78,11 +91,12 @@ pub(crate) fn children(stack: &Stack) -> Children {
         queue: stack.queue.managed.as_ref().map(|queue| nats::build(stack, queue)),
         index: stack.index.managed.as_ref().map(|server| milvus::build(stack, server)),
         fetch_model: jobs::fetch_model(stack),
-        roles: stack.model.stored.then(|| Roles {
+        roles: (!stack.model.is_first()).then(|| Roles {
             ingestapi: ingestapi::build(stack),
             ingestworker: ingestworker::build(stack),
             searchapi: searchapi::build(stack),
         }),
+        beside: beside(stack),
         cdnapi: cdnapi::build(stack),
         frontend: frontend::build(stack),
         repair: jobs::repair(stack),
@@ -90,6 +104,17 @@ pub(crate) fn children(stack: &Stack) -> Children {
         ingress: exposure::ingress(stack),
         route: exposure::route(stack),
         pod_monitor: exposure::pod_monitor(stack),
+    }
+}
+
+fn beside(stack: &Stack) -> Beside {
+    let model = &stack.model;
+    let may_serve = model.plan.is_beside(BesideState::Kept) || model.steps.is_filled;
+    Beside {
+        ingestworker: model.has_two().then(|| ingestworker::beside(stack)),
+        fill: jobs::fill(stack),
+        searchapi: (model.has_two() && may_serve).then(|| searchapi::beside(stack)),
+        remove: jobs::remove(stack),
     }
 }
 

@@ -4,6 +4,8 @@ use k8s_openapi::{
     ByteString,
     api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Secret},
 };
+use serde_json::json;
+use shared::config::Jetstream;
 
 use super::{
     meta,
@@ -19,11 +21,17 @@ use crate::controller::{
 
 const ROUTE_PORT: u16 = 6222;
 const MONITOR_PORT: u16 = 8222;
-/// Who asks for the lag, and may do nothing else.
+/// Who asks for the lag and for how far a model is, and may do nothing else.
 pub(crate) const OPERATOR_USER: &str = "operator";
+const LAG_SUBJECTS: [&str; 4] =
+    ["$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.LIST.>", "$JS.API.CONSUMER.INFO.>", "$JS.API.INFO"];
 
 pub(crate) fn build(stack: &Stack, queue: &ManagedQueue) -> ServerObjects {
-    let config = configuration(stack, queue);
+    let progress = format!("$JS.API.STREAM.MSG.GET.KV_{}", Jetstream::models_bucket(&stack.queue.name));
+    let config = configuration(stack, queue, &[&LAG_SUBJECTS[..], &[&progress]].concat());
+    // No queue is restarted so that it can be told how far a model is: one that was begun without that may be asked after its
+    // next start.
+    let hash = hash::of(&configuration(stack, queue, &LAG_SUBJECTS));
     let name = stack.child_named("queue-config");
     let template = pod::template(
         stack,
@@ -42,7 +50,7 @@ pub(crate) fn build(stack: &Stack, queue: &ManagedQueue) -> ServerObjects {
             },
             resources: pod::resources("50m", "64Mi", "512Mi"),
             wishes: &queue.server.pod,
-            annotations: [(pod::CONFIG_ANNOTATION.to_owned(), hash::of(&config))].into(),
+            annotations: [(pod::CONFIG_ANNOTATION.to_owned(), hash)].into(),
             service_account: stack.child_named("stores"),
             grace_s: 30,
             pre_stop: false,
@@ -70,15 +78,17 @@ fn pod_name() -> EnvVar {
     }
 }
 
-fn configuration(stack: &Stack, queue: &ManagedQueue) -> String {
+/// `asked` are the subjects on which the operator may ask.
+fn configuration(stack: &Stack, queue: &ManagedQueue, asked: &[&str]) -> String {
     let credentials = &queue.credentials;
     let mut users = vec![user(credentials.get("user"), credentials.get("password"), None)];
     // Pods that were started before the last rotation are still let in.
     if let (Some(user_before), Some(password)) = (credentials.previous("user"), credentials.previous("password")) {
         users.push(user(user_before, password, None));
     }
-    let lag = r#"{publish: ["$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.LIST.>", "$JS.API.CONSUMER.INFO.>", "$JS.API.INFO"], subscribe: "_INBOX.>"}"#;
-    users.push(user(OPERATOR_USER, credentials.get("operator-password"), Some(lag)));
+    let asked = asked.iter().map(|subject| json!(subject).to_string()).collect::<Vec<_>>().join(", ");
+    let permissions = format!(r#"{{publish: [{asked}], subscribe: "_INBOX.>"}}"#);
+    users.push(user(OPERATOR_USER, credentials.get("operator-password"), Some(&permissions)));
     let mut lines = vec![
         "server_name: $POD_NAME".to_owned(),
         format!("port: {QUEUE_PORT}"),

@@ -40,25 +40,27 @@ const PRIVATE_V4: [&str; 10] = [
 ];
 const PRIVATE_V6: [&str; 4] = ["::1/128", "64:ff9b::/96", "fc00::/7", "fe80::/10"];
 
-/// Everybody whose traffic is known: the order doesn't matter, policies add up.
-const COMPONENTS: [Component; 10] = [
-    Component::ObjectStore,
-    Component::Queue,
-    Component::Index,
-    Component::Model,
-    Component::Check,
-    Component::IngestApi,
-    Component::IngestWorker,
-    Component::SearchApi,
-    Component::CdnApi,
-    Component::Frontend,
-];
+/// Everybody whose traffic is known: the order doesn't matter, policies add up. Of a model that leaves the policies stay as long
+/// as its pods may: they finish what they have begun.
+fn components(stack: &Stack) -> Vec<Component> {
+    use Component::{CdnApi, Check, Frontend, Index, IngestApi, Model, ModelChange, ObjectStore, Queue};
+    let slots = stack.slots();
+    let first = [ObjectStore, Queue, Index, Model, Check, IngestApi];
+    let change = stack.model.plan.beside.is_some().then_some(ModelChange);
+    first
+        .into_iter()
+        .chain(slots.iter().map(|slot| Component::ingestworker(*slot)))
+        .chain(slots.iter().map(|slot| Component::searchapi(*slot)))
+        .chain([CdnApi, Frontend])
+        .chain(change)
+        .collect()
+}
 
 pub(crate) fn build(stack: &Stack) -> Vec<NetworkPolicy> {
     if !stack.network_policies {
         return Vec::new();
     }
-    let components = COMPONENTS.into_iter().map(|component| policy(stack, component));
+    let components = components(stack).into_iter().map(|component| policy(stack, component));
     std::iter::once(deny_all(stack)).chain(components).collect()
 }
 
@@ -94,7 +96,8 @@ fn ingress(stack: &Stack, component: Component) -> Vec<NetworkPolicyIngressRule>
         ports: Some(ports.iter().map(|port| tcp(*port)).collect()),
     };
     let needing = |needed: fn(settings::Needs) -> bool| {
-        COMPONENTS.into_iter().filter(|peer| needed(settings::needs(*peer))).map(|peer| pods_of(stack, peer)).collect()
+        let peers = components(stack).into_iter().filter(|peer| needed(settings::needs(*peer)));
+        peers.map(|peer| pods_of(stack, peer)).collect()
     };
     // Metrics are read by whoever reads them; nothing can be changed there.
     let metrics = from(vec![any_namespace()], &[ADMIN_PORT]);
@@ -108,12 +111,12 @@ fn ingress(stack: &Stack, component: Component) -> Vec<NetworkPolicyIngressRule>
             vec![from(peers, &[QUEUE_PORT]), from(vec![pods_of(stack, Component::Queue)], &[ROUTE_PORT])]
         }
         Component::IngestApi => vec![requests(ingestapi::PORT), metrics],
-        Component::SearchApi => vec![requests(searchapi::PORT), metrics],
+        Component::SearchApi | Component::SearchApiB => vec![requests(searchapi::PORT), metrics],
         Component::CdnApi => vec![requests(cdnapi::PORT), metrics],
-        Component::IngestWorker => vec![metrics],
+        Component::IngestWorker | Component::IngestWorkerB => vec![metrics],
         // Whoever can reach the page may: it is what people see.
         Component::Frontend => vec![from(Vec::new(), &[frontend::PORT]), metrics],
-        Component::Model | Component::Check | Component::Stack => Vec::new(),
+        Component::Model | Component::Check | Component::ModelChange | Component::Stack => Vec::new(),
     }
 }
 
@@ -134,7 +137,8 @@ fn egress(stack: &Stack, component: Component) -> Vec<NetworkPolicyEgressRule> {
     }
     if needs.internet {
         rules.push(internet());
-        if component == Component::IngestWorker && !stack.ingestworker.allow_networks.is_empty() {
+        let is_worker = matches!(component, Component::IngestWorker | Component::IngestWorkerB);
+        if is_worker && !stack.ingestworker.allow_networks.is_empty() {
             rules.push(to(stack.ingestworker.allow_networks.iter().map(|network| block(network, &[])).collect(), &[]));
         }
     }
@@ -142,13 +146,11 @@ fn egress(stack: &Stack, component: Component) -> Vec<NetworkPolicyEgressRule> {
         rules.push(to(vec![pods_of(stack, Component::Queue)], &[ROUTE_PORT]));
     }
     if component == Component::Frontend {
-        for (role, port) in [
-            (Component::IngestApi, ingestapi::PORT),
-            (Component::SearchApi, searchapi::PORT),
-            (Component::CdnApi, cdnapi::PORT),
-        ] {
-            rules.push(to(vec![pods_of(stack, role)], &[port]));
+        rules.push(to(vec![pods_of(stack, Component::IngestApi)], &[ingestapi::PORT]));
+        for slot in stack.slots() {
+            rules.push(to(vec![pods_of(stack, Component::searchapi(slot))], &[searchapi::PORT]));
         }
+        rules.push(to(vec![pods_of(stack, Component::CdnApi)], &[cdnapi::PORT]));
     }
     if let Some(traces) = stack.traces.as_ref().filter(|_| component != Component::Frontend) {
         rules.push(to(Vec::new(), &[port_of(&traces.endpoint).unwrap_or(4317)]));

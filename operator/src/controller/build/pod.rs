@@ -187,7 +187,7 @@ fn container(parts: Parts<'_>) -> Container {
         ..Lifecycle::default()
     };
     Container {
-        name: parts.component.label().to_owned(),
+        name: parts.component.program().to_owned(),
         image: Some(parts.image),
         image_pull_policy: Some("IfNotPresent".into()),
         // Why a container ended is then in its status, and in ours.

@@ -10,19 +10,14 @@ use super::{
     meta,
     pod::{ADMIN_PORT, Mounts, variable_of},
 };
-use crate::controller::{
-    hash,
-    names::Component,
-    stack::{SecretSource, Stack, Tls},
+use crate::{
+    controller::{
+        hash,
+        names::Component,
+        stack::{SecretSource, Stack, Tls},
+    },
+    crd::{BesideState, ModelChoice},
 };
-
-/// The roles that are configured here, each with the port it serves.
-pub(crate) const ROLES: [(Component, Option<u16>); 4] = [
-    (Component::IngestApi, Some(8000)),
-    (Component::IngestWorker, None),
-    (Component::SearchApi, Some(8001)),
-    (Component::CdnApi, Some(8002)),
-];
 
 const CONFIG_FOLDER: &str = "/etc/imagesearch";
 const SECRETS_FOLDER: &str = "/secrets";
@@ -30,9 +25,25 @@ const KEYS_FOLDER: &str = "/keys";
 const DATA_FOLDER: &str = "/data";
 pub(crate) const MODEL_TOKEN_FOLDER: &str = "/secrets/model-token";
 
+/// Those that have a file.
+fn configured(stack: &Stack) -> Vec<Component> {
+    let mut roles = vec![Component::IngestApi, Component::CdnApi];
+    for slot in stack.slots() {
+        roles.extend([Component::ingestworker(slot), Component::searchapi(slot)]);
+    }
+    roles.extend(Some(of_fetch(stack)).filter(|role| *role == Component::Model));
+    roles
+}
+
+/// Whose file the fetch of a model reads: a model that searches don't use yet stands in no role's.
+pub(crate) fn of_fetch(stack: &Stack) -> Component {
+    let is_change = !stack.model.is_first() && !stack.model.is_current() && stack.model.is_fetched();
+    if is_change { Component::Model } else { Component::IngestApi }
+}
+
 /// All files.
 pub(crate) fn config_map(stack: &Stack) -> ConfigMap {
-    let files = ROLES.iter().map(|(role, _)| (file_name(*role), file(stack, *role)));
+    let files = configured(stack).into_iter().map(|role| (file_name(role), file(stack, role)));
     ConfigMap {
         metadata: meta::owned_as(stack, Component::Stack, stack.child_named("conf")),
         data: Some(files.collect()),
@@ -152,9 +163,9 @@ pub(crate) struct Needs {
 
 pub(crate) fn needs(role: Component) -> Needs {
     let (objects, queue, index, internet) = match role {
-        Component::IngestApi | Component::Check => (true, true, true, false),
-        Component::IngestWorker => (true, true, true, true),
-        Component::SearchApi => (true, false, true, false),
+        Component::IngestApi | Component::Check | Component::ModelChange => (true, true, true, false),
+        Component::IngestWorker | Component::IngestWorkerB => (true, true, true, true),
+        Component::SearchApi | Component::SearchApiB => (true, false, true, false),
         Component::Model => (true, false, false, true),
         Component::CdnApi | Component::Index => (true, false, false, false),
         Component::Stack | Component::ObjectStore | Component::Queue | Component::Frontend => {
@@ -173,7 +184,7 @@ fn file(stack: &Stack, role: Component) -> String {
         ("data_dir", json!(DATA_FOLDER)),
         ("admin", json!({ "listen": format!("0.0.0.0:{ADMIN_PORT}") })),
         ("auth", auth(stack)),
-        ("model", model(stack)),
+        ("model", models(stack, role)),
         ("objects", objects(stack)),
         ("queue", queue(stack)),
         ("index", index(stack)),
@@ -181,11 +192,11 @@ fn file(stack: &Stack, role: Component) -> String {
         ("ingestapi", ingestapi(stack)),
     ]);
     match role {
-        Component::IngestWorker => {
+        Component::IngestWorker | Component::IngestWorkerB => {
             settings
                 .insert("ingestworker", json!({ "fetch": { "allow_networks": stack.ingestworker.allow_networks } }));
         }
-        Component::SearchApi => {
+        Component::SearchApi | Component::SearchApiB => {
             settings.insert("searchapi", json!({ "listen": "0.0.0.0:8001" }));
         }
         Component::CdnApi => {
@@ -210,14 +221,32 @@ fn auth(stack: &Stack) -> Value {
     }
 }
 
-fn model(stack: &Stack) -> Value {
-    let wanted = &stack.model.wanted;
-    let sha256 = match wanted.sha256.get("archive") {
-        Some(archive) => json!(archive),
-        None if wanted.sha256.is_empty() => Value::Null,
-        None => json!(wanted.sha256),
+/// The model of a role; of those that make jobs and take them, also the second one.
+fn models(stack: &Stack, role: Component) -> Value {
+    let models = &stack.model;
+    let (own, other) = match role {
+        Component::Model => (Some(&models.wanted), None),
+        _ if models.is_beside(role) => (models.beside(), Some(models.current())),
+        _ => (Some(models.current()), models.beside().filter(|_| models.has_two())),
     };
-    without_null(json!({ "source": wanted.source, "sha256": sha256 }))
+    let mut settings = own.map(model).unwrap_or_default();
+    let knows_other = matches!(role, Component::IngestApi | Component::IngestWorker | Component::IngestWorkerB);
+    if let Some(other) = other.filter(|_| knows_other) {
+        settings["beside"] = model(other);
+        if !models.is_beside(role) && models.plan.is_beside(BesideState::Building) {
+            settings["beside"]["fills"] = json!(true);
+        }
+    }
+    settings
+}
+
+fn model(model: &ModelChoice) -> Value {
+    let sha256 = match model.sha256.get("archive") {
+        Some(archive) => json!(archive),
+        None if model.sha256.is_empty() => Value::Null,
+        None => json!(model.sha256),
+    };
+    without_null(json!({ "source": model.source, "sha256": sha256 }))
 }
 
 fn objects(stack: &Stack) -> Value {

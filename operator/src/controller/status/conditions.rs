@@ -3,7 +3,7 @@
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
-use super::{Seen, parts};
+use super::{Seen, model, parts};
 use crate::{
     autoscaler::Scaling,
     controller::{
@@ -22,20 +22,27 @@ pub(super) fn all(seen: &Seen<'_>, before: &ImageSearchStackStatus) -> Vec<Condi
         Ok(stack) => stack,
         Err(faults) => return refused(faults, before),
     };
-    let parts = Component::WITH_CONDITION.into_iter().map(|part| parts::condition(stack, part, seen, before));
+    let parts = stack.parts().into_iter().map(|part| parts::condition(stack, part, seen, before));
     let mut parts: Vec<Condition> = parts.collect();
     let waiting = parts.iter().find(|condition| condition.status != ConditionStatus::True);
     let intact = stores_intact(stack, seen);
     let mut troubles = troubles(stack, seen, before);
     troubles.extend((intact.status != ConditionStatus::True).then(|| intact.message.clone()));
-    let overall = overall(seen, before, waiting, &failures(stack, seen, before), &troubles);
+    let current = model::current(stack, seen, before);
+    let pending = Pending {
+        waiting,
+        change: model::under_way(stack, &current),
+        failures: failures(stack, seen, before),
+        troubles,
+    };
+    let overall = overall(seen, before, &pending);
     if seen.is_held_back(before) {
         // They serve what was applied last.
         for part in &mut parts {
             part.observed_generation = before.applied_generation;
         }
     }
-    let further = [scaling_active(stack, seen, before), model_current(stack, seen, before), intact];
+    let further = [scaling_active(stack, seen, before), current, intact];
     overall.into_iter().chain(parts).chain(further).collect()
 }
 
@@ -55,13 +62,18 @@ fn refused(faults: &[Fault], before: &ImageSearchStackStatus) -> Vec<Condition> 
     all
 }
 
-fn overall(
-    seen: &Seen<'_>,
-    before: &ImageSearchStackStatus,
-    waiting: Option<&Condition>,
-    failures: &[String],
-    troubles: &[String],
-) -> [Condition; 3] {
+/// What is not as it should be.
+struct Pending<'a> {
+    /// A part that doesn't serve.
+    waiting: Option<&'a Condition>,
+    /// A change of the model, which every part serves through.
+    change: Option<String>,
+    failures: Vec<String>,
+    troubles: Vec<String>,
+}
+
+fn overall(seen: &Seen<'_>, before: &ImageSearchStackStatus, pending: &Pending<'_>) -> [Condition; 3] {
+    let Pending { waiting, change, failures, troubles } = pending;
     let waiting =
         waiting.map(|condition| format!("{}: {}", condition.r#type.trim_end_matches("Ready"), condition.message));
     let ready = match (failures.first(), &waiting) {
@@ -76,10 +88,11 @@ fn overall(
         }
     };
     let progressing = |status, reason, message| Condition::new(condition::PROGRESSING, status, reason, message);
-    let progressing = match waiting {
+    let progressing = match (waiting, change) {
         _ if seen.paused => progressing(ConditionStatus::False, "Paused", paused()),
-        Some(waiting) => progressing(ConditionStatus::True, "RollingOut", waiting),
-        None => progressing(ConditionStatus::False, "AsWanted", "nothing is under way".into()),
+        (Some(waiting), _) => progressing(ConditionStatus::True, "RollingOut", waiting),
+        (None, Some(change)) => progressing(ConditionStatus::True, "ModelChange", change.clone()),
+        (None, None) => progressing(ConditionStatus::False, "AsWanted", "nothing is under way".into()),
     };
     let degraded = match failures.iter().chain(troubles).next() {
         Some(failure) => Condition::new(condition::DEGRADED, ConditionStatus::True, "Failing", failure.clone()),
@@ -88,7 +101,7 @@ fn overall(
     [ready, progressing, degraded]
 }
 
-fn paused() -> String {
+pub(super) fn paused() -> String {
     format!("paused by the annotation {PAUSED_ANNOTATION}")
 }
 
@@ -105,20 +118,19 @@ fn held_back(seen: &Seen<'_>, before: &ImageSearchStackStatus) -> String {
 fn failures(stack: &Stack, seen: &Seen<'_>, before: &ImageSearchStackStatus) -> Vec<String> {
     let applied = seen.outcome.into_iter().flat_map(|outcome| &outcome.failures);
     let applied = applied.map(|Failure { child, reason, .. }| format!("{child} could not be applied: {reason}"));
-    let waiting = Component::WITH_CONDITION
-        .into_iter()
-        .filter(|component| parts::waits_for(stack, *component, seen, before).is_some());
+    let waiting =
+        stack.parts().into_iter().filter(|component| parts::waits_for(stack, *component, seen, before).is_some());
     let pods = waiting.filter_map(|component| parts::failing_pod(component, seen));
-    applied.chain(pods).chain(parts::failing_fetch(stack, seen)).collect()
+    let first_fetch = parts::failing_fetch(stack, seen).filter(|_| stack.model.is_first());
+    applied.chain(pods).chain(first_fetch).collect()
 }
 
 /// What won't mend by waiting while everything else goes on.
 fn troubles(stack: &Stack, seen: &Seen<'_>, before: &ImageSearchStackStatus) -> Vec<String> {
     let volumes = stack.servers().into_iter().filter_map(|(_, server)| server.volumes.stuck.clone());
-    let growth = Component::WITH_CONDITION
-        .into_iter()
-        .filter_map(|component| parts::failing_growth(stack, component, seen, before));
-    volumes.chain(growth).chain(failed_check(seen)).collect()
+    let growth =
+        stack.parts().into_iter().filter_map(|component| parts::failing_growth(stack, component, seen, before));
+    volumes.chain(growth).chain(model::troubles(stack, seen)).chain(failed_check(seen)).collect()
 }
 
 /// The last check that came to an end, if it failed.
@@ -168,27 +180,6 @@ fn last_reading(before: &ImageSearchStackStatus) -> Option<Condition> {
     let last = before.conditions.iter().find(|found| found.r#type == condition::SCALING_ACTIVE)?;
     let was_read = !matches!(last.reason.as_str(), "External" | "Fixed" | "Paused");
     was_read.then(|| last.clone())
-}
-
-fn model_current(stack: &Stack, seen: &Seen<'_>, before: &ImageSearchStackStatus) -> Condition {
-    let source = &stack.model.wanted.source;
-    let condition = |status, reason, message| Condition::new(condition::MODEL_CURRENT, status, reason, message);
-    if parts::searches_with_model(stack, seen, before) {
-        return condition(ConditionStatus::True, "Current", format!("searches use {source}"));
-    }
-    let applied = parts::is_model_applied(stack, seen);
-    if seen.paused && !applied {
-        return condition(ConditionStatus::False, "Paused", format!("{source} is not loaded: {}", paused()));
-    }
-    if applied || stack.model.stored {
-        return condition(ConditionStatus::False, "RollingOut", format!("not every searchapi has loaded {source}"));
-    }
-    match parts::failing_fetch(stack, seen) {
-        Some(failing) => condition(ConditionStatus::False, "FetchFailing", failing),
-        None => {
-            condition(ConditionStatus::False, "Fetching", format!("{source} is being fetched into the object store"))
-        }
-    }
 }
 
 /// Whether each store has the volume that it had.

@@ -54,7 +54,14 @@ fn is_fault(condition: &Condition) -> bool {
     }
     matches!(
         condition.reason.as_str(),
-        "Failing" | "Repairing" | "RepairFailing" | "PodsFailing" | "FetchFailing" | "InvalidSpec" | "Waiting"
+        "Failing"
+            | "Repairing"
+            | "RepairFailing"
+            | "PodsFailing"
+            | "FetchFailing"
+            | "Refused"
+            | "InvalidSpec"
+            | "Waiting"
     )
 }
 

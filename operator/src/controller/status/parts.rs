@@ -1,5 +1,7 @@
 //! What each part of a stack waits for, and what keeps its pods from working.
 
+use k8s_openapi::api::apps::v1::Deployment;
+
 use super::Seen;
 use crate::{
     controller::{
@@ -66,7 +68,7 @@ fn role_waits_for(
     before: &ImageSearchStackStatus,
 ) -> Option<String> {
     // Pods with the last model may serve well, and are not what the spec says.
-    if component.loads_model() && !stack.model.stored && !seen.is_held_back(before) {
+    if component.loads_model() && stack.model.is_first() && !seen.is_held_back(before) {
         return Some("waits for the model, which is being fetched".into());
     }
     let Some(deployment) = seen.deployment(&stack.child(component)) else { return Some("is not there yet".into()) };
@@ -75,9 +77,27 @@ fn role_waits_for(
     if least.is_some() && !progress::is_looked_at(deployment) && has_served(component, seen, before) {
         return None;
     }
+    if serves_through_change(stack, component, deployment, seen, before) {
+        return None;
+    }
     // None need to be there, but if there are to be some and none can work, nothing is done.
     let least = least.map(|least| if failing_pod(component, seen).is_some() { least.max(1) } else { least });
     progress::deployment_waits_for(deployment, least)
+}
+
+/// Steps of a change of the model roll roles that have served this very spec before. They still do, as long as there are as many
+/// pods, new ones or old ones.
+fn serves_through_change(
+    stack: &Stack,
+    component: Component,
+    deployment: &Deployment,
+    seen: &Seen<'_>,
+    before: &ImageSearchStackStatus,
+) -> bool {
+    let wanted = progress::wanted(deployment);
+    let needed = least(stack, component).map_or(wanted, |least| least.min(wanted));
+    let is_under_way = stack.model.plan.beside.is_some();
+    is_under_way && has_served(component, seen, before) && progress::available(deployment) >= needed
 }
 
 /// How many pods of a role there have to be where their load says how many there are; `None` where all have to.
@@ -87,12 +107,12 @@ fn least(stack: &Stack, component: Component) -> Option<i32> {
         Replicas::Fixed(_) => None,
     };
     match component {
-        Component::IngestWorker => {
+        Component::IngestWorker | Component::IngestWorkerB => {
             let scaling = &stack.ingestworker.scaling;
             (scaling.mode != AutoscalingMode::Fixed).then_some(scaling.min)
         }
         Component::IngestApi => by_load(&stack.ingestapi),
-        Component::SearchApi => by_load(&stack.searchapi),
+        Component::SearchApi | Component::SearchApiB => by_load(&stack.searchapi),
         Component::CdnApi => by_load(&stack.cdnapi),
         Component::Frontend => by_load(&stack.frontend),
         _ => None,
@@ -109,23 +129,24 @@ pub(super) fn failing_pod(component: Component, seen: &Seen<'_>) -> Option<Strin
     reasons::failing_pod(&seen.observed.pods, component.label())
 }
 
-/// What keeps further pods of a role from working, while as many as there have to be serve.
+/// What keeps further pods of a role from working, or those of another configuration, while as many as there have to be serve.
 pub(super) fn failing_growth(
     stack: &Stack,
     component: Component,
     seen: &Seen<'_>,
     before: &ImageSearchStackStatus,
 ) -> Option<String> {
-    least(stack, component)?;
     let deployment = seen.deployment(&stack.child(component))?;
-    let grows = progress::available(deployment) < progress::wanted(deployment);
-    let serves = grows && waits_for(stack, component, seen, before).is_none();
+    let grows = least(stack, component).is_some() && progress::available(deployment) < progress::wanted(deployment);
+    let rolls = serves_through_change(stack, component, deployment, seen, before)
+        && progress::deployment_waits_for(deployment, Some(0)).is_some();
+    let serves = (grows || rolls) && waits_for(stack, component, seen, before).is_none();
     serves.then(|| failing_pod(component, seen)).flatten()
 }
 
 /// Why the model can't be fetched.
 pub(super) fn failing_fetch(stack: &Stack, seen: &Seen<'_>) -> Option<String> {
-    if stack.model.stored {
+    if stack.model.is_stored || stack.model.is_current() {
         return None;
     }
     let job = &stack.model.job;
@@ -136,13 +157,13 @@ pub(super) fn failing_fetch(stack: &Stack, seen: &Seen<'_>) -> Option<String> {
     reasons::failing_pod_of_job(&seen.observed.pods, job).or_else(given_up)
 }
 
-/// Whether pods that search are made for the model of the spec.
+/// Whether the pods that searches go to are made for the model of the spec.
 pub(super) fn is_model_applied(stack: &Stack, seen: &Seen<'_>) -> bool {
-    let deployment = seen.deployment(&stack.child(Component::SearchApi));
-    deployment.is_some_and(|deployment| progress::loads(deployment, &stack.model.wanted))
+    let deployment = seen.deployment(&stack.child(stack.searchapi_in_use()));
+    stack.model.is_current() && deployment.is_some_and(|found| progress::loads(found, &stack.model.marks.current))
 }
 
 /// Whether searches are answered with the model of the spec, by every pod.
 pub(super) fn searches_with_model(stack: &Stack, seen: &Seen<'_>, before: &ImageSearchStackStatus) -> bool {
-    is_model_applied(stack, seen) && waits_for(stack, Component::SearchApi, seen, before).is_none()
+    is_model_applied(stack, seen) && waits_for(stack, stack.searchapi_in_use(), seen, before).is_none()
 }

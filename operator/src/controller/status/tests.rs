@@ -9,9 +9,12 @@ mod ready;
 mod refused;
 mod scaling;
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
+        batch::v1::Job,
         core::v1::Pod,
     },
     jiff::Timestamp,
@@ -31,7 +34,7 @@ use crate::{
         tests::{PRODUCTION, defaults, observed, resource, secret},
         validate,
     },
-    crd::{Condition, ConditionStatus, ImageSearchStackStatus},
+    crd::{Condition, ConditionStatus, ImageSearchStackStatus, PAUSED_ANNOTATION},
 };
 
 struct Cluster {
@@ -79,6 +82,9 @@ impl Cluster {
     fn reconcile(&mut self) {
         let mut resource = resource(&self.spec);
         resource.metadata.generation = Some(self.generation);
+        if self.paused {
+            resource.annotations_mut().insert(PAUSED_ANNOTATION.into(), "true".into());
+        }
         resource.status = Some(self.status.clone());
         let stack = validate::stack(&resource, &self.observed, &defaults()).unwrap();
         let outcome = stack.as_ref().ok().filter(|_| !self.paused).map(|stack| self.apply(stack));
@@ -95,8 +101,10 @@ impl Cluster {
 
     fn apply(&mut self, stack: &Stack) -> Outcome {
         let mut outcome = Outcome { failures: self.failures.clone(), ..Outcome::default() };
+        let mut built = BTreeSet::new();
         for child in apply::in_order(build::children(stack)) {
             let name = child.object.name_any();
+            built.insert((child.kind.kind.clone(), name.clone()));
             match child.kind.kind.as_str() {
                 "Deployment" => {
                     let found = self.observed.deployments.get(&name);
@@ -115,7 +123,19 @@ impl Cluster {
                 _ => {}
             }
         }
+        self.prune(stack, &built);
         outcome
+    }
+
+    /// What nobody wants goes, and its pods with it.
+    fn prune(&mut self, stack: &Stack, built: &BTreeSet<(String, String)>) {
+        let is_built = |kind: &str, name: &str| built.contains(&(kind.to_owned(), name.to_owned()));
+        let is_ours = |job: &Job| job.owner_references().iter().all(|owner| owner.kind != "CronJob");
+        let kept = &stack.model.steps.kept_jobs;
+        self.observed.jobs.retain(|name, job| is_built("Job", name) || kept.contains(name) || !is_ours(job));
+        if !stack.model.is_first() {
+            self.observed.deployments.retain(|name, _| is_built("Deployment", name));
+        }
     }
 
     /// Everything is rolled out and ready.
@@ -130,6 +150,13 @@ impl Cluster {
 
     fn deployment(&mut self, name: &str) -> &mut Deployment {
         self.observed.deployments.get_mut(name).unwrap()
+    }
+
+    /// A Job has come to its end.
+    fn end(&mut self, job: &str, status: Value) {
+        let jobs: Vec<&String> = self.observed.jobs.keys().collect();
+        assert!(self.observed.jobs.contains_key(job), "{job} is not among {jobs:?}");
+        self.observed.jobs.get_mut(job).unwrap().status = Some(from(status));
     }
 
     /// As an autoscaler does it, and the API server counts it.

@@ -4,7 +4,7 @@ use super::{scaling::scaling, *};
 use crate::{autoscaler::Hold, controller::status::events::between};
 
 /// What is told of a change: its reasons, those of warnings marked.
-fn told(events: Vec<Event>) -> Vec<String> {
+pub(super) fn told(events: Vec<Event>) -> Vec<String> {
     let shown = |event: Event| match event.type_ {
         EventType::Warning => format!("! {}", event.reason),
         EventType::Normal => event.reason,
@@ -13,7 +13,7 @@ fn told(events: Vec<Event>) -> Vec<String> {
 }
 
 /// What is told when a cluster is looked at after `change`.
-fn after(cluster: &mut Cluster, change: impl FnOnce(&mut Cluster)) -> Vec<String> {
+pub(super) fn after(cluster: &mut Cluster, change: impl FnOnce(&mut Cluster)) -> Vec<String> {
     let before = cluster.status.clone();
     change(cluster);
     cluster.reconcile();

@@ -9,7 +9,7 @@ const WORKERS: &str = "photos-ingestworker";
 
 pub(super) fn scaling(pending: u64, active: Result<(), Hold>) -> Scaling {
     let backlog = Backlog { pending, in_flight: 2, oldest_job_since: Some(Timestamp::UNIX_EPOCH) };
-    Scaling { mode: AutoscalingMode::Lag, backlog: Some(backlog), desired: Some(4), active }
+    Scaling { mode: AutoscalingMode::Lag, backlog: Some(backlog), progress: None, desired: Some(4), active }
 }
 
 fn ready_after_scaling(spec: &str, replicas: i32) {

@@ -1,6 +1,7 @@
 //! Measures what docs/performance.md states, each figure beside its yardstick in the same run. `make bench` runs it.
 
 mod cdnapi;
+mod change;
 mod embedding;
 mod images;
 mod ingest;
@@ -53,6 +54,8 @@ enum Part {
     Embedding,
     /// Upload to index against a Python worker
     Ingest,
+    /// A change of the model against a reindex
+    Change,
     /// Search over HTTP in a large index
     Search,
     /// Start to ready, and memory at rest
@@ -83,6 +86,7 @@ async fn main() -> Result<()> {
         match part {
             Part::Embedding => embedding::measure(rounds).await?,
             Part::Ingest => ingest::measure(&program, &python, rounds).await?,
+            Part::Change => change::measure(&program, rounds).await?,
             Part::Search => search::measure(&program, images).await?,
             Part::Start => start::measure(&program, rounds).await?,
             Part::Originals => originals::measure(&program, rounds).await?,

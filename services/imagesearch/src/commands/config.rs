@@ -22,7 +22,11 @@ pub(crate) fn load_for(role: &'static str, args: &ConfigArgs) -> anyhow::Result<
 }
 
 pub(crate) fn print(args: &ConfigArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let config = load(args)?;
+    let mut config = load(args)?;
+    let model = &mut config.model;
+    for source in std::iter::once(&mut model.source).chain(&mut model.beside.source) {
+        *source = embedding::source::shown(source);
+    }
     if json {
         output::print_json(&config)?;
     } else {

@@ -125,6 +125,9 @@ async fn configuration_and_completions_are_printed() {
     let server = Server::start().await;
     let mut config = server.command(&["config"]);
     config.env("IMAGESEARCH_LOG__FILTER", "debug").env("IMAGESEARCH_MODEL__TOKEN", "very-secret");
+    for source in ["IMAGESEARCH_MODEL__SOURCE", "IMAGESEARCH_MODEL__BESIDE__SOURCE"] {
+        config.env(source, "https://somebody:very-secret@host/model.tar?token=very-secret");
+    }
     let printed = text(&config.output().unwrap());
     assert!(printed.contains("filter: debug") && !printed.contains("very-secret"), "{printed}");
 

@@ -1,12 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
-use shared::{ImageId, ModelFingerprint};
+use shared::{FailureCode, ImageId, ModelFingerprint, TaskFailure};
 
 use super::*;
 use crate::{
     active::ActiveCollections,
     index::Point,
     projection::{Embedded, job_for},
+    queue::Outcome,
     testing::World,
 };
 
@@ -41,7 +42,7 @@ async fn work(world: &World, collection: &Arc<dyn Collection>) -> usize {
             let record = world.stores.records.get(image_id).await.unwrap().unwrap();
             let image = Embedded { record, vector: vec![1.0, 0.0, 0.0, 0.0] };
             world.stores.projection(collection).present(collection.as_ref(), &[image]).await.unwrap();
-            queue.finish(&lease, crate::queue::Outcome::Superseded).await.unwrap();
+            queue.finish(&lease, Outcome::Superseded).await.unwrap();
             done += 1;
         }
     }
@@ -72,6 +73,22 @@ async fn a_collection_is_filled_with_what_it_lacks_also_with_what_was_uploaded_j
     let vector = vec![0.0, 1.0, 0.0, 0.0];
     collection.upsert(&[Point { vector, document }]).await.unwrap();
     assert_eq!(count_lacking(current, next).await, (0, 1));
+}
+
+#[tokio::test]
+async fn an_image_whose_job_waits_gets_no_second_one_and_one_whose_job_has_failed_does() {
+    let world = World::start().await;
+    world.upload(b"one").await;
+    world.work().await;
+    let collection = other(&world).await;
+    let made = async || fill(&world.stores, &collection, STRAY_AFTER).await.unwrap();
+    assert_eq!((made().await, made().await), (1, 0));
+    for _ in 0..2 {
+        let leases = world.stores.queue.lease(&next_model(), 1, Duration::from_mins(1), Duration::ZERO).await.unwrap();
+        let failure = TaskFailure { code: FailureCode::Internal, detail: "no vector".into() };
+        world.stores.queue.finish(&leases[0], Outcome::Failed(failure)).await.unwrap();
+        assert_eq!((made().await, made().await), (1, 0));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! Another model for roles on their own, step by step as docs/models.md tells, while clients go on.
 
-use std::{collections::BTreeSet, fs, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -101,6 +105,25 @@ async fn leave(mut cluster: Cluster, second: &str) {
     assert!(checked.unwrap().contains(": 0 differences"));
     assert!(model_status(&cluster.ingestapi).await["change"].is_null());
     remove(&cluster, &leaving).unwrap();
+}
+
+/// A pod may wait for its node, or for an image, for minutes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute of waiting; `make test-all` runs it"]
+async fn a_fill_waits_for_workers_that_come_late() {
+    let second = servers::second_model();
+    let mut cluster = Cluster::start(1).await;
+    for (name, bytes) in photos() {
+        cluster.upload(&name, bytes).await;
+    }
+    cluster.until_idle().await;
+    cluster.restart_ingestapi(&[(BESIDE, &second), (FILLS, "true")]).await;
+    let of_second = [(SOURCE, second.as_str()), (BESIDE, "bundled")];
+    let mut fill = Process::start_command(&["model", "fill"], &cluster.stores, DEPLOYMENT, &of_second);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    cluster.add_worker(&of_second);
+    let ended = tokio::task::block_in_place(|| fill.ended());
+    assert_eq!(ended, Some(0), "{}", fill.log());
 }
 
 /// They change nothing, and their exit codes say whether trying again may help.

@@ -3,6 +3,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use embedding::source::shown;
 use indicatif::ProgressBar;
 use serde_json::json;
 use shared::{
@@ -39,10 +40,13 @@ pub(super) async fn fill(args: &ConfigArgs, json: bool) -> anyhow::Result<ExitCo
         return Ok(Failure::Partial.into());
     };
     match (filled, json) {
-        (Some(filled), true) => output::print_json(&filled)?,
+        (Some(filled), true) => {
+            let FillProgress { model, indexed, images, .. } = filled;
+            output::print_json(&json!({ "fingerprint": model.fingerprint, "indexed": indexed, "images": images }))?;
+        }
         (None, true) => output::print_json(&json!({ "indexed": 0, "images": 0 }))?,
         (Some(FillProgress { model, images, .. }), false) => {
-            let source = embedding::source::shown(&model.choice.source);
+            let source = shown(&model.choice.source);
             output::print_line(&format!("all of {images} images are indexed by {source}; searches may use it"))?;
         }
         (None, false) => output::print_line("both are the same model; there is nothing to be done")?,
@@ -58,7 +62,7 @@ pub(super) async fn remove(args: &ConfigArgs, json: bool) -> anyhow::Result<Exit
     if json {
         output::print_json(&json!({ "removed": removed }))?;
     } else if removed {
-        output::print_line(&format!("what {} had indexed is removed", shown(&config)))?;
+        output::print_line(&format!("what {} had indexed is removed", shown(&config.model.source)))?;
     } else {
         output::print_line("both are the same model; it stays")?;
     }
@@ -79,10 +83,6 @@ fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn shown(config: &Config) -> String {
-    embedding::source::shown(&config.model.source)
-}
-
 /// Tries again as long as waiting may help; `None` when it is told to stop.
 async fn when_there<T>(
     bar: &ProgressBar,
@@ -101,7 +101,10 @@ async fn when_there<T>(
             Err(fault) => return Err(CommandError::new(Failure::UnusableModel, fault.reason()).into()),
         };
         bar.suspend(|| eprintln!("waiting: {}", fault.reason()));
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return Ok(None),
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

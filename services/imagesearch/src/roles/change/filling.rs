@@ -32,8 +32,24 @@ pub(super) struct Filling {
     current: Arc<dyn Collection>,
     next: Arc<dyn Collection>,
     stray_after: Duration,
-    /// In a row, that brought no image nearer.
-    vain_fills: u32,
+    vain_fills: VainFills,
+}
+
+/// Fills in a row whose jobs have ended and brought no image nearer. One that made no jobs tells nothing: those of before still
+/// wait, since workers of other processes come when they come.
+#[derive(Default)]
+struct VainFills(u32);
+
+impl VainFills {
+    /// Whether what is lacking will not come.
+    fn are_enough(&mut self, made_jobs: u64, is_nearer: bool) -> bool {
+        match (is_nearer, made_jobs) {
+            (true, _) => self.0 = 0,
+            (false, 0) => {}
+            (false, _) => self.0 += 1,
+        }
+        self.0 >= MAX_VAIN_FILLS
+    }
 }
 
 /// By their numbers, what the next collection has and what it is to have.
@@ -56,7 +72,7 @@ impl Filling {
         next: Arc<dyn Collection>,
         stray_after: Duration,
     ) -> Self {
-        Self { stores, current, next, stray_after, vain_fills: 0 }
+        Self { stores, current, next, stray_after, vain_fills: VainFills::default() }
     }
 
     /// Whether, by their numbers, little enough is lacking to look image by image.
@@ -94,26 +110,22 @@ impl Filling {
     /// `LeftOut` when that brought no image nearer, several times in a row.
     pub(super) async fn fill(&mut self, tell: &mut impl FnMut(Seen)) -> Result<(), ChangeFault> {
         let (first, mut last, mut moved) = (self.next.count(None).await?, 0, Instant::now());
-        let mut is_listed = false;
+        let mut made = None;
         let mut listing = std::pin::pin!(fill(&self.stores, &self.next, self.stray_after));
         let seen = loop {
             tokio::select! {
-                listed = &mut listing, if !is_listed => {
-                    listed?;
-                    is_listed = true;
-                }
+                listed = &mut listing, if made.is_none() => made = Some(listed?),
                 () = sleep(LOOK_EVERY) => {}
             }
             let seen = self.look(tell).await?;
             if seen.indexed != last {
                 (last, moved) = (seen.indexed, Instant::now());
             }
-            if is_listed && (seen.lacking() <= NEARLY || moved.elapsed() > NO_PROGRESS) {
+            if made.is_some() && (seen.lacking() <= NEARLY || moved.elapsed() > NO_PROGRESS) {
                 break seen;
             }
         };
-        self.vain_fills = if last > first { 0 } else { self.vain_fills + 1 };
-        if self.vain_fills == MAX_VAIN_FILLS {
+        if self.vain_fills.are_enough(made.unwrap_or_default(), last > first) {
             return Err(ChangeFault::LeftOut { images: seen.lacking() });
         }
         Ok(())
@@ -123,5 +135,22 @@ impl Filling {
         let seen = Seen { images: self.current.count(None).await?, indexed: self.next.count(None).await? };
         tell(seen);
         Ok(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_nobody_takes_are_waited_for_and_those_that_fail_are_not() {
+        let mut vain = VainFills::default();
+        assert!(!vain.are_enough(300, false));
+        for _ in 0..100 {
+            assert!(!vain.are_enough(0, false), "they wait");
+        }
+        assert!(!vain.are_enough(0, true));
+        // All but two have come; those fail each time.
+        assert_eq!([2, 2, 2].map(|made| vain.are_enough(made, false)), [false, false, true]);
     }
 }

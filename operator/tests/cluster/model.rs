@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::join_all, stream};
 use serde_json::{Value, json};
 
 use super::{
@@ -26,7 +26,9 @@ use super::{
 const IMAGES: usize = 200;
 const SOURCE: &str = "s3://imagesearch/models-of-ours/second";
 const STORE_PORT: u16 = 3941;
-const SEARCH_EVERY: Duration = Duration::from_millis(50);
+/// Each searches twice a second: an answer takes longer than the twentieth part of one.
+const SEARCHERS: usize = 10;
+const SEARCH_EVERY: Duration = Duration::from_millis(500);
 const UPLOAD_EVERY: Duration = Duration::from_millis(500);
 const DELETE_EVERY: Duration = Duration::from_millis(2500);
 
@@ -43,7 +45,7 @@ struct Clients {
 impl Clients {
     async fn work(&self, stack: &Stack) {
         tokio::join!(
-            self.every(SEARCH_EVERY, || self.search(stack)),
+            join_all((0..SEARCHERS).map(|_| self.every(SEARCH_EVERY, || self.search(stack)))),
             self.every(UPLOAD_EVERY, || self.upload(stack)),
             self.every(DELETE_EVERY, || self.delete(stack)),
         );

@@ -40,10 +40,13 @@ pub(crate) struct Stack {
 }
 
 static READY: OnceCell<Duration> = OnceCell::const_new();
+/// What was waited for in vain: with a stack that broke, each further test would wait as long.
+static BROKEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
 impl Stack {
     /// Installs operator and stack, once; waits until everything serves.
     pub(crate) async fn ready() -> Self {
+        assert_eq!(BROKEN.get(), None, "not run, since an earlier test waited in vain");
         let took = READY.get_or_init(install).await;
         println!("from nothing to Ready in {} s", took.as_secs());
         Self::connect(NAMESPACE, "photos", PAGE_PORT).await
@@ -259,10 +262,32 @@ pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T
         if started.elapsed() > DEADLINE {
             println!("{}", kubectl(&["get", "pods,iss", "--output", "wide"]));
             println!("{}", kubectl(&["describe", "iss"]));
+            println!("{}", last_words());
+            let _ = BROKEN.set(what.to_owned());
             panic!("{what}: not within {} s", DEADLINE.as_secs());
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// What each container that was started again said before it ended: of a long backtrace, how it begins.
+fn last_words() -> String {
+    let restarted = r#"go-template={{range .items}}{{$pod := .metadata.name}}{{range .status.containerStatuses}}{{if gt .restartCount 0}}{{$pod}} {{.name}}{{"\n"}}{{end}}{{end}}{{end}}"#;
+    let mut words = String::new();
+    for line in kubectl(&["get", "pods", "--output", restarted]).lines() {
+        let (pod, container) = line.split_once(' ').unwrap();
+        let log = Command::new("kubectl")
+            .args(["--namespace", NAMESPACE, "logs", pod, "--container", container, "--previous", "--tail", "2000"])
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&log.stdout);
+        let lines: Vec<&str> = log.lines().collect();
+        let ended = |line: &&str| line.starts_with("panic:") || line.starts_with("fatal error:");
+        let from = lines.iter().position(ended).unwrap_or(lines.len()).min(lines.len().saturating_sub(20));
+        let told: Vec<&str> = lines[from.saturating_sub(20)..].iter().copied().take(60).collect();
+        words += &format!("{line} ended:\n{}\n", told.join("\n"));
+    }
+    words
 }
 
 /// `kubectl port-forward`, begun again whenever its pod has gone.

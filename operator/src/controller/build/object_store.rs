@@ -12,6 +12,7 @@ use crate::{
     controller::{
         hash,
         names::Component,
+        quantity,
         stack::{ManagedObjectStore, Stack},
         validate::OBJECT_STORE_PORT,
     },
@@ -85,8 +86,8 @@ fn seaweedfs(stack: &Stack, store: &ManagedObjectStore) -> Start {
             "server".to_owned(),
             "-dir=/data".into(),
             "-ip.bind=0.0.0.0".into(),
-            // Volumes are made when something is written: no more than fit on the disk.
-            "-master.volumeSizeLimitMB=1024".into(),
+            format!("-master.volumeSizeLimitMB={}", volume_size_limit_mb(&store.server.storage)),
+            // As many as the disk has room for, each counted as full.
             "-volume.max=0".into(),
             "-s3".into(),
             format!("-s3.port={OBJECT_STORE_PORT}"),
@@ -108,6 +109,17 @@ fn seaweedfs(stack: &Stack, store: &ManagedObjectStore) -> Start {
     }
 }
 
+/// The size of `SeaweedFS`'s volumes, MiB. It begins each of our two buckets, and what belongs to none, with seven of them, and
+/// refuses what it finds no room for a whole one for: so they are a small part of the disk.
+fn volume_size_limit_mb(storage: &str) -> u64 {
+    const PARTS: u64 = 64;
+    /// What it can address.
+    const LARGEST_MB: u64 = 30_000;
+
+    let storage_mb = quantity::bytes(storage).unwrap_or_default() >> 20;
+    (storage_mb / PARTS).clamp(16, LARGEST_MB)
+}
+
 /// Who is let in: the keys of now and those of before the last rotation.
 fn identities(store: &ManagedObjectStore) -> String {
     let credentials = &store.credentials;
@@ -122,4 +134,16 @@ fn identities(store: &ManagedObjectStore) -> String {
         "name": "imagesearch", "credentials": keys, "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }]})
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::volume_size_limit_mb;
+
+    #[test]
+    fn the_smallest_disk_has_room_for_the_volumes_of_three_collections() {
+        for (storage, limit_mb) in [("500Mi", 16), ("2Gi", 32), ("50Gi", 800), ("1Ti", 16_384), ("1Pi", 30_000)] {
+            assert_eq!(volume_size_limit_mb(storage), limit_mb, "{storage}");
+        }
+    }
 }

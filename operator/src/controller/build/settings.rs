@@ -184,13 +184,16 @@ fn file(stack: &Stack, role: Component) -> String {
         ("data_dir", json!(DATA_FOLDER)),
         ("admin", json!({ "listen": format!("0.0.0.0:{ADMIN_PORT}") })),
         ("auth", auth(stack)),
-        ("model", models(stack, role)),
         ("objects", objects(stack)),
         ("queue", queue(stack)),
         ("index", index(stack)),
         ("log", without_null(json!({ "format": "json", "filter": stack.log_filter }))),
         ("ingestapi", ingestapi(stack)),
     ]);
+    // Who loads none isn't rolled for another one.
+    if role != Component::CdnApi {
+        settings.insert("model", models(stack, role));
+    }
     match role {
         Component::IngestWorker | Component::IngestWorkerB => {
             settings

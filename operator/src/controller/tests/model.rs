@@ -126,9 +126,10 @@ fn uploads_go_to_both_models_while_there_are_two() {
         assert_eq!(models(&stack, file), with(&bundled, &other, true), "{file}");
     }
     assert_eq!(models(&stack, "ingestworker-b.yaml"), with(&other, &bundled, false));
-    for (file, model) in [("searchapi.yaml", &bundled), ("searchapi-b.yaml", &other), ("cdnapi.yaml", &bundled)] {
+    for (file, model) in [("searchapi.yaml", &bundled), ("searchapi-b.yaml", &other)] {
         assert_eq!(models(&stack, file), *model, "{file}");
     }
+    assert_eq!(models(&stack, "cdnapi.yaml"), Value::Null, "it loads none, and isn't rolled for one");
     assert_eq!(models(&stack, "model.yaml"), other, "the Job that fetches it has it");
 
     let stack = kept();

@@ -1,5 +1,6 @@
 //! What is generated from the code and committed: the definition of the resource, for `kubectl` and in the chart of the operator,
-//! the schema by which Helm refuses nonsense in the values of a stack's chart, and the page of metrics. `make generate` writes them.
+//! the schema by which Helm refuses nonsense in the values of a stack's chart, and the pages of the resource and of metrics.
+//! `make generate` writes them.
 #![allow(clippy::unwrap_used)]
 
 use std::{fs, path::Path};
@@ -22,6 +23,11 @@ fn the_committed_definition_is_the_one_of_the_types() {
     let definition = serde_saphyr::to_string(&crd::definition()).unwrap();
     assert_current("crds/imagesearchstacks.yaml", &definition);
     assert_current("charts/imagesearch-operator/files/imagesearchstacks.yaml", &definition);
+}
+
+#[test]
+fn the_page_of_the_resource_is_the_one_of_the_types() {
+    assert_current("docs/resource.md", &crd::markdown());
 }
 
 #[test]

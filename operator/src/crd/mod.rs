@@ -5,6 +5,7 @@
 
 mod model;
 mod operations;
+mod reference;
 mod roles;
 mod status;
 mod stores;
@@ -20,6 +21,7 @@ pub use operations::{
     ApiKey, Auth, AuthType, Check, DeletionPolicy, Ingress, IngressType, NetworkPolicyMode, Observability, ParentRef,
     PodMonitors, Reading, Scope, Traces,
 };
+pub use reference::markdown;
 pub use roles::{
     AutoscalingMode, CdnApi, Frontend, HttpAutoscaling, HttpRole, IngestApi, IngestWorker, LagAutoscaling, Pod,
     Resources, Toleration, TopologySpread, Variable,

@@ -27,8 +27,13 @@ images: ## Build the container images
 	@docker/build
 
 .PHONY: compose
-compose: images ## Everything in containers, on http://localhost:3000
+compose: ## Everything in containers, on http://localhost:3000
+	@IMAGES="imagesearch frontend" docker/build
 	@docker/start
+
+.PHONY: kind
+kind: ## Everything on a Kubernetes of its own by kind, on http://localhost:3000; scripts/kind down removes it
+	@scripts/kind
 
 .PHONY: install
 install: build ## Put the program into ~/.local/bin
@@ -45,6 +50,10 @@ lint-charts: ## Charts, manifests and samples; builds its tools once, with Go
 .PHONY: test
 test: tools $(UI) ## Everything that proves the project on this machine
 	@scripts/test
+
+.PHONY: test-docs
+test-docs: tools $(UI) ## Every command of the pages that this machine can run, and every link
+	@scripts/test-docs
 
 .PHONY: test-observability
 test-observability: tools $(UI) ## Dashboards, rules and alerts on a real Prometheus over real processes
@@ -63,7 +72,7 @@ test-cluster: tools ## The operator on a real Kubernetes of its own, or KUBECONF
 	@scripts/test-cluster
 
 .PHONY: test-all
-test-all: test test-cluster test-observability test-minio test-faults test-images bench soak ## Also what takes long: every fault, whole image builds, benchmarks, a soak
+test-all: test test-cluster test-observability test-minio test-faults test-images test-upgrade test-dist bench soak ## Also what takes long: every fault, whole image builds, benchmarks, a soak
 
 .PHONY: test-faults
 test-faults: tools $(UI) ## Each fault that the roles are to survive, and every order of steps
@@ -81,6 +90,18 @@ test-minio: tools ## The S3 adapter against MinIO, which is built once, with Go
 soak: tools $(UI) ## Kill the process at random under load for SOAK_MINUTES (10)
 	@SOAK_MINUTES=$${SOAK_MINUTES:-10} scripts/soak
 
+.PHONY: dist
+dist: tools $(UI) ## What a release consists of, in dist/; without Docker: scripts/dist --without-images
+	@scripts/dist
+
+.PHONY: test-dist
+test-dist: tools $(UI) ## A release without images, made twice, unpacked and run offline
+	@scripts/test-dist
+
+.PHONY: test-upgrade
+test-upgrade: tools ## The data folder and the charts of the release before, with this one
+	@scripts/test-upgrade
+
 .PHONY: fuzz
 fuzz: tools ## Run every fuzz target for FUZZ_SECONDS (60)
 	@scripts/fuzz $${FUZZ_SECONDS:-60}
@@ -95,12 +116,16 @@ lint: tools $(UI) ## Formatting, clippy, licences and advisories, docs
 	@scripts/lint
 
 .PHONY: generate
-generate: tools ## Write what is generated: API, configuration and metrics references, the resource, manifests, dashboards
+generate: tools ## Write what is generated: references of API, configuration, metrics and resource, manifests, dashboards
 	@scripts/generate
 
 .PHONY: screenshot
 screenshot: tools $(UI) ## Make docs/images/search.png anew; wants pngquant and fonts-inter
 	@scripts/test-ui screenshot
+
+.PHONY: hooks
+hooks: ## Have git run scripts/pre-commit before each commit
+	git config core.hooksPath scripts
 
 .PHONY: tools
 tools:

@@ -84,14 +84,16 @@ LABEL org.opencontainers.image.title="imagesearch" \
       org.opencontainers.image.base.name="gcr.io/distroless/cc-debian12:nonroot"
 
 FROM ${DEV_IMAGE} AS tools
-RUN apt-get update && apt-get install -y --no-install-recommends busybox-static
+# Nothing is fetched when the image has one.
+RUN [ -x /bin/busybox ] || { apt-get update && apt-get install -y --no-install-recommends busybox-static; }
 
 FROM release AS dev
 USER 0
 COPY --from=tools /bin/busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
-# So that a new build can be put in its place while the container runs.
-COPY --from=artifacts --chown=65532:65532 /imagesearch /usr/local/bin/imagesearch
+# A new build can be put beside the data and started while the container runs.
+COPY docker/dev-entrypoint /usr/local/bin/dev-entrypoint
 USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/dev-entrypoint"]
 
 FROM release

@@ -2,6 +2,7 @@
 //! `make test-cluster`, one test after the other on one stack, which each leaves as it found it.
 #![allow(clippy::unwrap_used)]
 
+mod dev_loop;
 mod model;
 mod monitoring;
 mod promises;

@@ -222,6 +222,12 @@ async fn d02_another_model_takes_over_and_goes_and_no_search_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make test-cluster"]
+async fn d03_an_edit_serves_from_the_pod_that_runs() {
+    super::dev_loop::an_edit_serves_from_the_pod_that_runs().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make test-cluster"]
 async fn e01_an_image_that_is_not_there_is_told_while_the_old_pods_serve() {
     let stack = Stack::ready().await;
     let mut broken = spec();

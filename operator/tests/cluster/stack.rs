@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -285,7 +286,7 @@ fn last_words() -> String {
         let ended = |line: &&str| line.starts_with("panic:") || line.starts_with("fatal error:");
         let from = lines.iter().position(ended).unwrap_or(lines.len()).min(lines.len().saturating_sub(20));
         let told: Vec<&str> = lines[from.saturating_sub(20)..].iter().copied().take(60).collect();
-        words += &format!("{line} ended:\n{}\n", told.join("\n"));
+        let _ = writeln!(words, "{line} ended:\n{}", told.join("\n"));
     }
     words
 }

@@ -15,7 +15,7 @@ DATA_DIR ?= data
 
 .PHONY: help
 help: ## List the recipes
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: up
 up: tools $(UI) ## Everything from a fresh clone to the UI on http://localhost:3000

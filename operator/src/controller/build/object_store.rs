@@ -141,7 +141,7 @@ mod tests {
     use super::volume_size_limit_mb;
 
     #[test]
-    fn the_smallest_disk_has_room_for_the_volumes_of_three_collections() {
+    fn a_volume_is_a_64th_of_the_disk_within_limits() {
         for (storage, limit_mb) in [("500Mi", 16), ("2Gi", 32), ("50Gi", 800), ("1Ti", 16_384), ("1Pi", 30_000)] {
             assert_eq!(volume_size_limit_mb(storage), limit_mb, "{storage}");
         }
